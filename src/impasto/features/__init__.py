@@ -1,0 +1,1 @@
+"""What a CNN sees: extractors and their weights."""

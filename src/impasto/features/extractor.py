@@ -1,0 +1,51 @@
+"""The interface of every extractor: an image goes in, named feature maps come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "VGG19_CHANNELS", "Extractor"]
+
+CONTENT_LAYER = "relu4_2"
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+#: Channels of every layer of VGG-19, in order of depth.
+VGG19_CHANNELS: dict[str, int] = {
+    f"relu{stage}_{index}": channels
+    for stage, (channels, depth) in enumerate([(64, 2), (128, 2), (256, 4), (512, 4), (512, 4)], start=1)
+    for index in range(1, depth + 1)
+}
+
+
+class Extractor(nn.Module):
+    """A frozen CNN. Subclasses fill in ``layers`` and ``forward``.
+
+    Attributes:
+        name: what the user calls it, for example ``vgg19``.
+        sha256: hash of the weights, for the recipe.
+        layers: the layers it can give, in order of depth.
+    """
+
+    name: str = ""
+    sha256: str = ""
+    layers: tuple[str, ...] = ()
+
+    def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Feature maps of ``image`` (B, 3, H, W; sRGB in [0, 1]) at ``layers``, each (B, C, H', W').
+
+        Nothing deeper than the last layer asked for is computed.
+
+        Raises:
+            ImpastoError: a layer that this extractor does not have.
+        """
+        raise NotImplementedError
+
+    def channels(self, layer: str) -> int:
+        """N of the article: the number of VGG-19's feature maps at ``layer``."""
+        return VGG19_CHANNELS[layer]
+
+    def smallest_side(self, layers: Sequence[str]) -> int:
+        """The shortest image side, in pixels, that still leaves one value at the deepest of ``layers``."""
+        return int(2 ** (max(int(layer[4]) for layer in layers) - 1))
