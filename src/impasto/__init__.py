@@ -1,3 +1,65 @@
-"""impasto paints a photograph in the style of a painting."""
+"""impasto paints a photograph in the style of a painting.
+
+The public names load what they need when they are first used, so that ``import impasto`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from impasto.errors import ImpastoError
+
+if TYPE_CHECKING:
+    from impasto import samples
+    from impasto.features import load_extractor
+    from impasto.measure import measure
+    from impasto.painting import Painting, Progress, stylize
+    from impasto.recipe import Recipe
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ImpastoError",
+    "Painting",
+    "Progress",
+    "Recipe",
+    "__version__",
+    "load_extractor",
+    "measure",
+    "samples",
+    "stylize",
+]
+
+_HOMES = {
+    "Painting": "impasto.painting",
+    "Progress": "impasto.painting",
+    "Recipe": "impasto.recipe",
+    "load_extractor": "impasto.features",
+    "measure": "impasto.measure",
+    "samples": "impasto.samples",
+    "stylize": "impasto.painting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_HOMES[name])
+    return module if name == "samples" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Importing ``impasto.measure`` binds that module to the package; the public name stays the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value.measure if name == "measure" and isinstance(value, ModuleType) else value)
+
+
+sys.modules[__name__].__class__ = _Package

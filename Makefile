@@ -1,0 +1,48 @@
+# make demo   paints a photograph: leaves demo/content.png, demo/style.png and demo/painting.png
+# make test   runs the whole test suite
+# make lint   ruff and mypy
+# make clean  removes the environment, the demo and what tools left behind
+#
+# The first two make the environment (.venv) by themselves. PYTHON=python3.12 chooses the interpreter.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python3.10 python
+# Workers of the test run, one thread each: more only crowd each other out.
+WORKERS ?= 4
+
+.PHONY: demo test lint clean
+
+demo: $(READY)
+	$(BIN)/impasto demo --output demo --force
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses $(WORKERS) --dist worksteal $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# Made anew only when the project file has changed since. The package is installed in place: edits count at once.
+$(READY): pyproject.toml
+	@for python in $(PYTHON); do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "impasto needs Python 3.10 or newer, and none of these is one: $(PYTHON). Say where it is: make PYTHON=/path/to/python3" >&2; \
+	  exit 2; \
+	fi; \
+	echo "making $(VENV) with $$($$found --version) (the first time downloads torch)"; \
+	$$found -m venv $(VENV) || { \
+	  rm -rf $(VENV); \
+	  echo "$$found cannot make an environment: install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; \
+	  exit 2; \
+	}
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,175 @@
+"""Runs a program as a person would, and measures it: time, peak memory, and its lines of output with their times.
+
+The scripts that use this import no torch: a child's peak memory counts that of the process that started it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parents[1] / "shared"
+CLASSICS = SHARED / "data" / "classics"
+VGG19 = SHARED / "weights" / "vgg19-caffe.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished process."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float  # resident memory, in 10^6 bytes
+    #: (seconds since the start, line of stdout)
+    lines: list[tuple[float, str]]
+
+
+def measure(
+    command: Sequence[str | Path],
+    *,
+    threads: int,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Run:
+    """Run ``command`` to its end.
+
+    Raises:
+        SystemExit: it failed; the end of what it said is in the message.
+    """
+    variables = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "PYTHONUNBUFFERED": "1",
+        **(environment or {}),
+    }
+    lines = []
+    with tempfile.TemporaryFile("w+") as errors:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [str(part) for part in command], stdout=subprocess.PIPE, stderr=errors, text=True, env=variables, cwd=cwd
+        )
+        try:
+            for line in process.stdout:
+                lines.append((time.perf_counter() - began, line.rstrip("\n")))
+            # wait4, and not Popen.wait: it alone tells the resources of this one child.
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            said = "\n".join([*(text for _, text in lines[-5:]), *errors.read().splitlines()[-15:]])
+            sys.exit(f"{' '.join(map(str, command))}\nended with {process.returncode}:\n{said}")
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, peak / 1e6, lines)
+
+
+def stylize(
+    content: Path,
+    style: Path,
+    output: Path,
+    *,
+    size: int,
+    threads: int,
+    extractor: str | Path,
+    options: Sequence[str] = (),
+) -> dict[str, object]:
+    """``impasto stylize`` in a process of its own: what it cost, and its own account of the result."""
+    command = [sys.executable, "-m", "impasto", "stylize", content, style, "-o", output, "--force", "--json"]
+    command += ["--size", str(size), "--threads", str(threads), "--extractor", str(extractor), *options]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    load = os.getloadavg()[0]
+    run = measure(command, threads=threads)
+    records = [json.loads(line) for _, line in run.lines]
+    steps = [record for record in records if "step" in record]
+    scales = scale_times(steps)
+    return {
+        "picture": str(output),
+        "size": size,
+        "seconds": run.seconds,
+        "cpu_seconds": run.cpu_seconds,
+        "peak_mb": run.peak_mb,
+        "steps": len(steps),
+        "seconds_a_step": sum(scale["steps"] * scale["seconds_a_step"] for scale in scales.values()) / len(steps),
+        "scales": scales,
+        "load_before": load,
+        "result": records[-1],
+        "options": list(options),
+    }
+
+
+def scale_times(steps: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Steps and the median seconds of one, for each scale. The median leaves out the first, which prepares targets."""
+    ends = [0.0, *(record["seconds"] for record in steps)]
+    taken: dict[str, list[float]] = {}
+    for record, (began, ended) in zip(steps, pairwise(ends), strict=True):
+        taken.setdefault(str(record["scale"]), []).append(ended - began)
+    return {scale: {"steps": len(times), "seconds_a_step": median(times)} for scale, times in taken.items()}
+
+
+def judge(
+    outputs: Sequence[Path], content: Path, style: Path, *, threads: int, objective: bool = False
+) -> list[dict[str, object]]:
+    """What judge.py says of the pictures, in a process of its own; with ``objective``, everything that it can say."""
+    command = [sys.executable, HERE / "judge.py", *outputs, "--content", content, "--style", style, "--json"]
+    command += [
+        "--threads",
+        str(threads),
+        *(["--objective", "--filters", "bicubic,lanczos,bilinear"] if objective else []),
+    ]
+    return [json.loads(line) for _, line in measure(command, threads=threads).lines]
+
+
+def machine(threads: int) -> dict[str, object]:
+    """What a time depends on. Two results may be compared if this is the same."""
+    model = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [
+            line.partition(":")[2].strip() for line in information.read_text().splitlines() if "model name" in line
+        ]
+        model = names[0] if names else model
+    return {"cpu": model, "cores": os.cpu_count(), "threads": threads, "system": platform.system()}
+
+
+def torch_version(python: str | Path = sys.executable) -> str:
+    """The version of torch that an interpreter has; nothing is imported into this process."""
+    code = "from importlib.metadata import version; print(version('torch'))"
+    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def commit() -> str:
+    """The commit of this checkout, with "-dirty" where files have been changed since."""
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_json(path: Path, value: object) -> None:
+    """Written beside and renamed: an interrupted benchmark leaves the last whole file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(value, indent=2) + "\n")
+    beside.replace(path)
+
+
+def default_threads() -> int:
+    return os.cpu_count() or 1

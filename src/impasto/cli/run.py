@@ -1,0 +1,117 @@
+"""Painting from the command line: the same for a new picture, one made again, and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from impasto.cli.report import Reporter, note
+from impasto.errors import ImpastoError
+
+if TYPE_CHECKING:
+    from impasto.painting import Painting, Progress
+    from impasto.refine.pyramid import Scale
+
+__all__ = ["check_preview", "checkpoint_of", "paint", "save"]
+
+_NO_VGG19 = (
+    "VGG-19's weights are not on this machine, so the compact extractor paints; `impasto weights get vgg19` gets them"
+)
+
+
+def checkpoint_of(output: Path) -> Path:
+    """Where a run keeps what it needs to go on: beside its output."""
+    return output.with_name(output.name + ".checkpoint")
+
+
+def check_preview(folder: Path, *, force: bool) -> None:
+    """Refuse, before any work, a preview folder that cannot be written or holds another run's previews.
+
+    Raises:
+        ImpastoError: it is a file, or holds previews and ``force`` is not set.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ImpastoError(f"--preview: {folder} is a file; name a folder")
+    if not force and any(folder.glob("step-*.png")):
+        raise ImpastoError(f"--preview: {folder} holds the previews of another run; name another folder or add --force")
+
+
+def paint(
+    content: str | Path,
+    styles: Sequence[str | Path],
+    *,
+    reporter: Reporter,
+    settings: dict[str, Any],
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    preview: Path | None = None,
+    preview_every: int = 25,
+) -> Painting:
+    """Stylize with a reporter listening.
+
+    Args:
+        content: the photograph.
+        styles: the paintings.
+        reporter: hears of each step.
+        settings: the other keywords of :func:`impasto.stylize`.
+        checkpoint: where to keep what a killed run needs to go on.
+        resume: go on from there.
+        preview: folder for pictures on the way.
+        preview_every: steps between those.
+
+    Raises:
+        ImpastoError: a mistake that the user can mend.
+        typer.Exit: with 130, after Ctrl-C.
+    """
+    from impasto.features.weights import find_vgg19
+    from impasto.images import save_image
+    from impasto.painting import stylize
+
+    if settings.get("extractor") == "auto" and find_vgg19() is None:
+        reporter.notice(_NO_VGG19)
+    if resume and checkpoint is not None and not checkpoint.is_file():
+        reporter.notice(f"--resume: there is no {checkpoint} to go on from; beginning anew")
+    reporter.expect(_plan(content, settings))
+
+    def listen(record: Progress) -> None:
+        if preview is not None and record.step % preview_every == 0:
+            preview.mkdir(parents=True, exist_ok=True)
+            save_image(preview / f"step-{record.step:05}.png", record.image(), force=True)
+        reporter.step(record)
+
+    try:
+        with reporter:
+            painting = stylize(content, list(styles), callback=listen, checkpoint=checkpoint, resume=resume, **settings)
+    except KeyboardInterrupt:
+        if checkpoint is not None and checkpoint.is_file():
+            note(f"stopped; the same command with --resume goes on from {checkpoint}")
+        else:
+            note("stopped")
+        raise typer.Exit(130) from None
+    for notice in painting.notices:
+        reporter.notice(notice)
+    return painting
+
+
+def _plan(content: str | Path, settings: dict[str, Any]) -> Sequence[Scale]:
+    """The scales to come, for the time left. An image that cannot be read is told of later."""
+    from PIL import Image
+
+    from impasto.refine.pyramid import plan
+
+    size = settings.get("size", 0)
+    if not size:
+        with suppress(OSError, SyntaxError, Image.DecompressionBombError), Image.open(content) as image:
+            size = max(image.size)
+    return plan(size, settings.get("steps")) if size else ()
+
+
+def save(painting: Painting, output: Path, *, depth: int, force: bool, reporter: Reporter) -> None:
+    """Keep the picture, drop the checkpoint that it no longer needs, and say where it lies."""
+    painting.save(output, depth=depth, force=force)
+    checkpoint_of(output).unlink(missing_ok=True)
+    reporter.done(painting, output)

@@ -1,0 +1,187 @@
+"""``impasto stylize``: a photograph becomes a painting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impasto.cli import options, report, run
+from impasto.cli.options import (
+    DESCENT,
+    LOOK,
+    MACHINE,
+    OUTPUT,
+    Color,
+    Debug,
+    Depth,
+    Device,
+    Force,
+    Json,
+    MaxPixels,
+    Normalization,
+    Optimizer,
+    Pooling,
+    Precision,
+    Quiet,
+    Resume,
+    Threads,
+    at_least,
+)
+
+
+def stylize(
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.", show_default=False)],
+    styles: Annotated[
+        list[str], typer.Argument(metavar="STYLE...", help="One painting or several.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="The picture: .png, .jpg, .webp or .tif.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ],
+    size: Annotated[
+        int,
+        typer.Option(
+            help="Longest side in pixels; 0 keeps the photograph's own.", callback=at_least(0), rich_help_panel=LOOK
+        ),
+    ] = 512,
+    content_weight: Annotated[
+        float,
+        typer.Option(
+            help="λ: from 1e-5, almost pure texture, to 1e-2, the photograph.",
+            callback=at_least(0),
+            rich_help_panel=LOOK,
+        ),
+    ] = 1e-3,
+    style_weights: Annotated[
+        str | None,
+        typer.Option(metavar="W,W...", help="One weight for each painting, such as 0.7,0.3.", rich_help_panel=LOOK),
+    ] = None,
+    tv_weight: Annotated[
+        float,
+        typer.Option(
+            help="Weight of the total variation: above 0, smoother.", callback=at_least(0), rich_help_panel=LOOK
+        ),
+    ] = 0.0,
+    preserve_color: Annotated[
+        Color, typer.Option(help="Keep the photograph's colors.", rich_help_panel=LOOK)
+    ] = Color.none,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps over all scales (default: fitted to the size).", callback=at_least(1), rich_help_panel=DESCENT
+        ),
+    ] = None,
+    optimizer: Annotated[Optimizer, typer.Option(help="The algorithm.", rich_help_panel=DESCENT)] = Optimizer.adam,
+    init: Annotated[
+        str,
+        typer.Option(metavar="content|noise|style|FILE", help="The picture to begin with.", rich_help_panel=DESCENT),
+    ] = "content",
+    seed: Annotated[int, typer.Option(help="Of the noise.", callback=at_least(0), rich_help_panel=DESCENT)] = 0,
+    extractor: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|compact|vgg19|FILE",
+            help="The CNN that looks; auto is VGG-19 where its weights are here.",
+            rich_help_panel=DESCENT,
+        ),
+    ] = "auto",
+    normalization: Annotated[
+        Normalization,
+        typer.Option(help="Terms relative to their target's energy, or the article's.", rich_help_panel=DESCENT),
+    ] = Normalization.relative,
+    content_layers: Annotated[
+        str | None,
+        typer.Option(metavar="LAYER=W,...", help="Such as relu4_2=1, the default.", rich_help_panel=DESCENT),
+    ] = None,
+    style_layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER=W,...",
+            help="Such as relu1_1=1,relu2_1=0.5 (default: relu1_1 to relu5_1, each 1).",
+            rich_help_panel=DESCENT,
+        ),
+    ] = None,
+    pooling: Annotated[Pooling, typer.Option(help="Of VGG-19.", rich_help_panel=DESCENT)] = Pooling.max,
+    detail: Annotated[
+        float,
+        typer.Option(
+            help="Of the photograph's fine detail, how much enters at each finer scale: 0 to 1.",
+            callback=at_least(0),
+            rich_help_panel=LOOK,
+        ),
+    ] = 0.5,
+    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)] = Device.auto,
+    precision: Annotated[
+        Precision, typer.Option(help="auto is bf16 where the device is fast at it.", rich_help_panel=MACHINE)
+    ] = Precision.auto,
+    threads: Threads = None,
+    max_pixels: MaxPixels = 64_000_000,
+    depth: Annotated[
+        Depth, typer.Option(help="Bits a channel; 16 for .png and .tif.", rich_help_panel=OUTPUT)
+    ] = Depth.eight,
+    preview: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Save a picture there every so many steps.", rich_help_panel=OUTPUT),
+    ] = None,
+    preview_every: Annotated[
+        int, typer.Option(help="Steps between two previews.", callback=at_least(1), rich_help_panel=OUTPUT)
+    ] = 25,
+    resume: Resume = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Paint CONTENT, a photograph, in the style of one painting or several."""
+    options.one_voice(quiet=quiet, json=json)
+    options.check_word_or_file(init, ("content", "noise", "style"), "--init")
+    options.check_word_or_file(extractor, ("auto", "compact", "vgg19"), "--extractor")
+    settings = {
+        "size": size,
+        "content_weight": content_weight,
+        "style_weights": options.read_weights(style_weights),
+        "tv_weight": tv_weight,
+        "steps": steps,
+        "optimizer": optimizer.value,
+        "init": init,
+        "seed": seed,
+        "extractor": extractor,
+        "preserve_color": preserve_color.value,
+        "device": device.value,
+        "precision": precision.value,
+        "normalization": normalization.value,
+        "content_layers": options.read_layers(content_layers, "--content-layers"),
+        "style_layers": options.read_layers(style_layers, "--style-layers"),
+        "pooling": pooling.value,
+        "detail": detail,
+        "max_pixels": max_pixels,
+    }
+    options.check_files(content, *styles)
+
+    from impasto.images import check_output_path
+
+    check_output_path(output, force=force, depth=int(depth.value))
+    if preview is not None:
+        run.check_preview(preview, force=force or resume)
+    options.set_threads(threads)
+    reporter = report.choose(quiet=quiet, json=json)
+    painting = run.paint(
+        content,
+        styles,
+        reporter=reporter,
+        settings=settings,
+        checkpoint=run.checkpoint_of(output),
+        resume=resume,
+        preview=preview,
+        preview_every=preview_every,
+    )
+    run.save(painting, output, depth=int(depth.value), force=force, reporter=reporter)

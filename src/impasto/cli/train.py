@@ -1,0 +1,118 @@
+"""``impasto train``: make the weights that ship with the package again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impasto.cli import options
+from impasto.cli.options import Debug, Force, Json, Quiet, Resume, Threads, at_least
+from impasto.cli.report import duration, note, say, say_json
+from impasto.cli.run import checkpoint_of
+from impasto.errors import ImpastoError
+
+if TYPE_CHECKING:
+    from impasto.training.distil import TrainProgress
+
+app = typer.Typer(help="Make the weights that ship with the package again.")
+
+
+@app.callback(invoke_without_command=True)
+def _train(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("extractor")
+def extractor(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of images.", show_default=False)],
+    teacher: Annotated[
+        str, typer.Option(metavar="vgg19|FILE", help="The weights of VGG-19 to learn from.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The .safetensors file to write.", show_default=False)
+    ],
+    steps: Annotated[int, typer.Option(help="Batches to learn from.", callback=at_least(1))] = 3000,
+    batch: Annotated[int, typer.Option(help="Crops a step.", callback=at_least(1))] = 12,
+    side: Annotated[int, typer.Option(help="Side of a crop in pixels.", callback=at_least(32))] = 112,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 3e-3,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW.", callback=at_least(0))] = 1e-4,
+    gram_weight: Annotated[float, typer.Option(help="Of the error of the Gram matrices.", callback=at_least(0))] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of weights, crops and their order.", callback=at_least(0))] = 0,
+    threads: Threads = None,
+    resume: Resume = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train the compact extractor: a small CNN learns to see what VGG-19 sees."""
+    options.one_voice(quiet=quiet, json=json)
+    options.check_word_or_file(teacher, ("vgg19",), "--teacher")
+    if not data.is_dir():
+        raise ImpastoError(f"--data: {data} is no folder; name one with images in it")
+    if out.suffix != ".safetensors":
+        raise ImpastoError(f"--out: {out} has to end in .safetensors")
+    if not out.parent.is_dir():
+        raise ImpastoError(f"--out: there is no folder {out.parent}; make it first")
+    if out.exists() and not force:
+        raise ImpastoError(f"--out: {out} exists; name another file or add --force")
+    checkpoint = checkpoint_of(out)
+    if checkpoint.exists() and not resume:
+        if not force:
+            raise ImpastoError(
+                f"{checkpoint} is there from a training cut short; add --resume to go on, --force to begin anew"
+            )
+        checkpoint.unlink()
+    options.set_threads(threads)
+
+    from impasto.features import load_extractor
+    from impasto.training.distil import TrainConfig, train
+
+    config = TrainConfig(
+        steps=steps,
+        batch=batch,
+        side=side,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        gram_weight=gram_weight,
+        seed=seed,
+    )
+    said_at = -60.0
+
+    def listen(record: TrainProgress) -> None:
+        nonlocal said_at
+        if quiet:
+            return
+        if json:
+            say_json(
+                {
+                    "step": record.step,
+                    "steps": record.steps,
+                    "loss": record.loss,
+                    "errors": record.errors,
+                    "seconds": round(record.seconds, 3),
+                }
+            )
+        elif record.seconds - said_at >= 10 or record.step == record.steps:
+            said_at = record.seconds
+            errors = "  ".join(f"{layer[4:]} {error:.3f}" for layer, error in record.errors.items())
+            left = record.seconds / record.step * (record.steps - record.step)
+            note(f"step {record.step}/{record.steps}  loss {record.loss:.4f}  {errors}  {duration(left)} left")
+
+    def log(line: str) -> None:
+        if not quiet:
+            note(line)
+
+    try:
+        errors = train(config, data, load_extractor(teacher), out, checkpoint=checkpoint, callback=listen, log=log)
+    except KeyboardInterrupt:
+        note(f"stopped; the same command with --resume goes on from {checkpoint}" if checkpoint.exists() else "stopped")
+        raise typer.Exit(130) from None
+    checkpoint.unlink(missing_ok=True)
+    if json:
+        say_json({"output": str(out), "errors": errors})
+    elif not quiet:
+        say(f"The extractor is in {out} ({', '.join(f'{layer} {error:.3f}' for layer, error in errors.items())}).")

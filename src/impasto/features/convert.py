@@ -1,0 +1,203 @@
+"""VGG-19 in one form, whatever file it came in: the input is RGB in [0, 1].
+
+Every framework subtracts the mean color first and pads with zeros afterwards. Folding the mean into the first bias
+would therefore change the border, so it stays an operation on the image; the scale and the order of the colors are
+linear and go into the first kernel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.features.extractor import file_sha256
+from impasto.features.layouts import (
+    CONVOLUTIONS,
+    FETCH_AGAIN,
+    find_layout,
+    read_keras,
+    read_metadata,
+    read_safetensors,
+    read_torch,
+)
+from impasto.files.atomic import write_atomically
+
+__all__ = ["CONVENTIONS", "FORMAT", "VGG19Weights", "read_weights", "write_weights"]
+
+FORMAT = "impasto-vgg19-1"
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+#: Whose input the weights were made for -> mean (RGB, 0-1) and scale: the network sees (image - mean) · scale.
+CONVENTIONS: dict[str, tuple[list[float], list[float]]] = {
+    "torchvision": ([0.485, 0.456, 0.406], [1 / 0.229, 1 / 0.224, 1 / 0.225]),
+    "caffe": ([123.68 / 255, 116.779 / 255, 103.939 / 255], [255.0, 255.0, 255.0]),
+}
+
+#: What the SHA-256 of the two published .pth files starts with.
+KNOWN_HASHES = {"dcbb9e9d": "torchvision", "d01eb7cb": "caffe"}
+
+#: The middle row of the first kernel, color by color in the file's order. It tells whose weights these are, and
+#: survives a conversion to 16 or 8 bits.
+FINGERPRINTS = {
+    "torchvision": (0.015314, 0.045068, 0.0021444, 0.14165, 0.22705, 0.13758, 0.059742, 0.13955, 0.054102),
+    "caffe": (0.2310, 0.0895, -0.3018, 0.3064, 0.1037, -0.3723, 0.2686, 0.0990, -0.3394),
+}
+
+
+@dataclass(frozen=True)
+class VGG19Weights:
+    """VGG-19 in impasto's own form.
+
+    Attributes:
+        tensors: ``convI_J.weight`` (out, in, 3, 3), the first one's input being RGB, and ``convI_J.bias`` (out), in the
+            precision of the source; ``mean`` (3) and ``scale`` (3) in float64. The network sees (image - mean) · scale.
+        convention: ``torchvision`` or ``caffe``: whose input the weights were made for.
+        origin: name of the file they came from.
+        origin_sha256: hash of that file.
+        sha256: hash of the tensors: the same for a file and for what it was converted to.
+    """
+
+    tensors: dict[str, Tensor]
+    convention: str
+    origin: str
+    origin_sha256: str
+    sha256: str
+
+
+def read_weights(path: str | Path, convention: str | None = None, *, name: str | None = None) -> VGG19Weights:
+    """Read VGG-19 from torchvision's file, the Caffe port, Keras' file, safetensors or impasto's own, and check it.
+
+    Args:
+        path: the file. Its ending does not matter.
+        convention: ``torchvision`` or ``caffe``, for weights that do not tell.
+        name: what the file is called, where that is not the last part of ``path``.
+
+    Raises:
+        ImpastoError: the file is missing, cut, tampered with, not VGG-19, holds NaN, or does not tell its convention.
+    """
+    path = Path(path)
+    name = name or path.name
+    if convention is not None and convention not in CONVENTIONS:
+        raise ImpastoError(f"--convention: '{convention}' is unknown; give torchvision or caffe")
+    layout = find_layout(path)
+    metadata = read_metadata(path) if layout == "safetensors" else {}
+    if metadata.get("format") == FORMAT:
+        return _read_own(path, metadata, convention)
+
+    digest = file_sha256(path)
+    _check_name(path, name, digest)
+    reader = {"keras": read_keras, "torch": read_torch, "safetensors": read_safetensors}[layout]
+    tensors = _check(path, reader(path))
+    hints = f"{name} {metadata.get('convention', '')}".lower()
+    known = "caffe" if layout == "keras" else _recognize(digest, tensors["conv1_1.weight"])
+    convention = _settle_convention(path, known, convention, hints)
+    mean, scale = CONVENTIONS[convention]
+    tensors["mean"] = torch.tensor(mean, dtype=torch.float64)
+    tensors["scale"] = torch.tensor(scale, dtype=torch.float64)
+    if convention == "caffe":  # Blue comes first in the file.
+        tensors["conv1_1.weight"] = tensors["conv1_1.weight"].flip(1)
+    return VGG19Weights(tensors, convention, name, digest, _tensor_sha256(tensors))
+
+
+def write_weights(weights: VGG19Weights, path: Path) -> None:
+    """Write impasto's own file, all of it or nothing.
+
+    Raises:
+        ImpastoError: it cannot be written.
+    """
+    metadata = {
+        "format": FORMAT,
+        "convention": weights.convention,
+        "origin": weights.origin,
+        "origin_sha256": weights.origin_sha256,
+        "sha256": weights.sha256,
+    }
+    write_atomically(path, save(weights.tensors, metadata))
+
+
+def _read_own(path: Path, metadata: dict[str, str], convention: str | None) -> VGG19Weights:
+    found = read_safetensors(path)
+    tensors = _check(path, found)
+    tensors |= {key: found[key] for key in ("mean", "scale") if key in found}
+    # Tensors that were not hashed when the file was written, or are not there any more, change the hash too.
+    sha256 = _tensor_sha256(tensors)
+    if sha256 != metadata.get("sha256"):
+        raise ImpastoError(
+            f"{path}: tampered with or damaged: the weights in it do not have the hash that it records; "
+            "make it again with 'impasto weights get vgg19' or 'impasto weights add FILE'"
+        )
+    recorded = _settle_convention(path, metadata.get("convention"), convention, "")
+    return VGG19Weights(tensors, recorded, metadata.get("origin", ""), metadata.get("origin_sha256", ""), sha256)
+
+
+def _check_name(path: Path, name: str, digest: str) -> None:
+    """A name like ``vgg19-dcbb9e9d.pth`` promises the first digits of the file's SHA-256."""
+    promise = re.search(r"-([0-9a-f]{8,64})\.pth$", name)
+    # Digits alone are a date.
+    if promise and not promise[1].isdigit() and not digest.startswith(promise[1]):
+        raise ImpastoError(
+            f"{path}: cut or tampered with: by its name its SHA-256 starts with {promise[1]}, "
+            f"but it starts with {digest[:8]}; {FETCH_AGAIN}"
+        )
+
+
+def _check(path: Path, found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """All convolutions of VGG-19 in order, and nothing else."""
+    tensors: dict[str, Tensor] = {}
+    for name, (channels, width) in CONVOLUTIONS.items():
+        for key, shape in ((f"{name}.weight", (channels, width, 3, 3)), (f"{name}.bias", (channels,))):
+            tensor = found.get(key)
+            if tensor is None or tuple(tensor.shape) != shape or tensor.dtype not in FLOATS:
+                what = "is missing" if tensor is None else f"is {tensor.dtype} {list(tensor.shape)}, not {list(shape)}"
+                raise ImpastoError(
+                    f"{path}: not the weights of VGG-19: {key} {what}; "
+                    "give VGG-19 with all 16 convolutions, without batch norm"
+                )
+            if not torch.isfinite(tensor).all():
+                raise ImpastoError(f"{path}: {key} holds NaN or infinite numbers; {FETCH_AGAIN}")
+            tensors[key] = (tensor.float() if tensor.dtype == torch.float64 else tensor).detach().contiguous()
+    return tensors
+
+
+def _recognize(digest: str, kernels: Tensor) -> str | None:
+    """Whose weights these are. torchvision and the Caffe port use the same keys and shapes."""
+    if digest[:8] in KNOWN_HASHES:
+        return KNOWN_HASHES[digest[:8]]
+    row = kernels[0, :, 1].double().flatten()
+    for convention, fingerprint in FINGERPRINTS.items():
+        expected = torch.tensor(fingerprint, dtype=torch.float64)
+        if torch.dist(row, expected) < 0.03 * expected.norm():
+            return convention
+    return None
+
+
+def _settle_convention(path: Path, known: str | None, given: str | None, hints: str) -> str:
+    """What the weights show goes first, then what the user says, then a name like ``vgg19-caffe.safetensors``."""
+    if known and given and given != known:
+        raise ImpastoError(f"--convention: the weights in {path} follow {known}'s; leave the option out")
+    hinted = [convention for convention in CONVENTIONS if convention in hints]
+    settled = known or given or (hinted[0] if len(hinted) == 1 else None)
+    if settled is None:
+        raise ImpastoError(
+            f"{path}: cannot tell which input these weights were made for; say it with 'impasto weights add FILE "
+            "--convention torchvision' (RGB, 0 to 1) or '--convention caffe' (BGR, 0 to 255)"
+        )
+    return settled
+
+
+def _tensor_sha256(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and bytes, in order of the names."""
+    digest = hashlib.sha256(FORMAT.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.view(torch.uint8).numpy().data)
+    return digest.hexdigest()

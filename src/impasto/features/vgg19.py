@@ -1,0 +1,91 @@
+"""VGG-19 (Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from impasto.errors import ImpastoError
+from impasto.features.convert import read_weights
+from impasto.features.extractor import VGG19_CHANNELS, Extractor
+from impasto.features.layouts import CONVOLUTIONS
+
+__all__ = ["POOLINGS", "VGG19"]
+
+POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
+
+
+class VGG19(Extractor):
+    """All 16 convolutions, 3 × 3 with zero padding, each followed by a ReLU; 2 × 2 pooling between the five stages.
+
+    A side of odd length loses its last row or column when it is pooled, as in Keras and in both PyTorch ports.
+
+    Args:
+        pooling: ``max``, as the network was trained, or ``avg``, which Gatys et al. found to paint a little smoother.
+
+    Raises:
+        ImpastoError: another pooling.
+    """
+
+    mean: Tensor
+    name = "vgg19"
+    layers = tuple(VGG19_CHANNELS)
+
+    def __init__(self, pooling: str = "max") -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise ImpastoError(f"pooling: '{pooling}' is unknown; give max or avg")
+        self.pooling = pooling
+        self.convolutions = nn.ModuleDict(
+            {name: nn.Conv2d(width, channels, 3, padding=1) for name, (channels, width) in CONVOLUTIONS.items()}
+        )
+        # Subtracted before the padding, see impasto.features.convert.
+        self.register_buffer("mean", torch.zeros(1, 3, 1, 1))
+        self.requires_grad_(False)
+        self.eval()
+
+    @classmethod
+    def from_file(cls, path: str | Path, pooling: str = "max", convention: str | None = None) -> VGG19:
+        """Read the weights at ``path``: impasto's own file, or any that 'impasto weights add' takes.
+
+        Args:
+            path: the file.
+            pooling: see the class.
+            convention: ``torchvision`` or ``caffe``, for weights that do not tell.
+
+        Raises:
+            ImpastoError: the file is missing, cut, tampered with, not VGG-19, or does not tell its convention.
+        """
+        weights = read_weights(path, convention)
+        # In place of fresh parameters, so that there is never a second set; float32 ones stay mapped to the file.
+        with torch.device("meta"):
+            extractor = cls(pooling)
+        state = {f"convolutions.{key}": weights.tensors[key].float() for key in weights.tensors if "." in key}
+        scale = weights.tensors["scale"].view(1, 3, 1, 1)
+        state["convolutions.conv1_1.weight"] = (weights.tensors["conv1_1.weight"].double() * scale).float()
+        state["mean"] = weights.tensors["mean"].float().view(1, 3, 1, 1)
+        extractor.load_state_dict(state, assign=True)
+        extractor.sha256 = weights.sha256
+        return extractor
+
+    def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """See :meth:`Extractor.forward`."""
+        wanted = set(self.check_layers(layers))
+        pool = POOLINGS[self.pooling]
+        found: dict[str, Tensor] = {}
+        hidden = image - self.mean
+        stage = "1"
+        for layer in self.layers:
+            if len(found) == len(wanted):
+                break
+            if layer[4] != stage:
+                hidden, stage = pool(hidden, 2), layer[4]
+            # In place on the convolution's own, fresh output: the maps that are handed out are never written to again.
+            hidden = self.convolutions[layer.replace("relu", "conv")](hidden).relu_()
+            if layer in wanted:
+                found[layer] = hidden
+        return {layer: found[layer] for layer in layers}

@@ -1,0 +1,171 @@
+"""The weights on this machine: where VGG-19's file lies, how it gets there, and whether it is intact.
+
+torch is only imported to read weights: finding and listing them is quick.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+import platformdirs
+
+from impasto.errors import ImpastoError
+from impasto.features.download import KERAS_MD5, KERAS_URL, fetch
+
+__all__ = ["WeightFile", "add", "download_vgg19", "find_vgg19", "home", "listing", "verify"]
+
+GET_IT = "'impasto weights get vgg19' fetches it, 'impasto weights add FILE' takes one of yours"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of weights, for people to read.
+
+    Attributes:
+        name: the extractor that uses it, ``vgg19`` or ``compact``.
+        path: where it lies, or would lie.
+        exists: whether it is there.
+        sha256: the hash that recipes record, or "" if it is not there or cannot be read.
+        origin: the file it was made from.
+        size: bytes.
+        intact: whether it was read and found whole; None if nobody looked.
+        status: all of this in a few words.
+    """
+
+    name: str
+    path: Path
+    exists: bool = False
+    sha256: str = ""
+    origin: str = ""
+    size: int = 0
+    intact: bool | None = None
+    status: str = ""
+
+
+def home() -> Path:
+    """The folder of the weights: ``$IMPASTO_HOME``, or else impasto's folder in the platform's cache."""
+    chosen = os.environ.get("IMPASTO_HOME")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("impasto", appauthor=False))
+
+
+def find_vgg19() -> Path | None:
+    """The file of VGG-19's weights, if it is there."""
+    path = _vgg19_path()
+    return path if path.is_file() else None
+
+
+def add(path: str | Path, convention: str | None = None) -> Path:
+    """Convert a file of VGG-19's weights and keep it in :func:`home`, in place of one that is there.
+
+    Args:
+        path: the file, in one of the layouts of :func:`impasto.features.convert.read_weights`.
+        convention: ``torchvision`` or ``caffe``, for weights that do not tell.
+
+    Returns:
+        Where it lies now.
+
+    Raises:
+        ImpastoError: the file was refused, or cannot be kept; what was there before is still there.
+    """
+    from impasto.features.convert import read_weights, write_weights
+
+    weights = read_weights(path, convention)
+    _make_home()
+    write_weights(weights, _vgg19_path())
+    return _vgg19_path()
+
+
+def download_vgg19(
+    progress: Callable[[int, int | None], None] | None = None, url: str = KERAS_URL, md5: str = KERAS_MD5
+) -> Path:
+    """Fetch Keras' file (80 MB), check it, convert it and keep it in :func:`home`.
+
+    What came before the connection broke is kept, and the next call goes on from there.
+
+    Args:
+        progress: is called with the bytes that are here, and how many there will be, None if the server does not say.
+        url: where the file is published.
+        md5: its hash; it is checked before anything is read.
+
+    Returns:
+        Where the converted file lies.
+
+    Raises:
+        ImpastoError: no connection, no such file, a broken transfer, a wrong hash, or no room on the disk.
+    """
+    from impasto.features.convert import read_weights, write_weights
+
+    name = url.rsplit("/", 1)[-1]
+    _make_home()
+    downloaded = fetch(url, home() / f"{name}.part", md5=md5, progress=progress)
+    write_weights(read_weights(downloaded, name=name), _vgg19_path())
+    downloaded.unlink()
+    return _vgg19_path()
+
+
+def listing() -> list[WeightFile]:
+    """VGG-19 and the compact extractor, by what the files say about themselves; they are not read through."""
+    return [_look_at_vgg19(), _look_at_compact()]
+
+
+def verify() -> list[WeightFile]:
+    """The same, with every file that is there read and checked from end to end."""
+    return [_read_through(file) for file in listing()]
+
+
+def _vgg19_path() -> Path:
+    return home() / "vgg19.safetensors"
+
+
+def _make_home() -> None:
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImpastoError(
+            f"{home()}: the folder cannot be made ({error.strerror}); set IMPASTO_HOME to another one"
+        ) from error
+
+
+def _look_at_vgg19() -> WeightFile:
+    path = _vgg19_path()
+    if not path.is_file():
+        return WeightFile("vgg19", path, status=f"not on this machine: {GET_IT}")
+    from impasto.features.layouts import read_metadata
+
+    found = WeightFile("vgg19", path, exists=True, size=path.stat().st_size, status="on this machine")
+    try:
+        metadata = read_metadata(path)
+    except ImpastoError as error:
+        return replace(found, intact=False, status=str(error))
+    return replace(found, sha256=metadata.get("sha256", ""), origin=metadata.get("origin", ""))
+
+
+def _look_at_compact() -> WeightFile:
+    path = Path(str(resources.files("impasto") / "pretrained" / "compact.safetensors"))
+    if not path.is_file():
+        return WeightFile("compact", path, status="missing: install impasto again")
+    from impasto.features.extractor import file_sha256
+
+    size = path.stat().st_size
+    return WeightFile("compact", path, True, file_sha256(path), "impasto", size, status="in the package")
+
+
+def _read_through(file: WeightFile) -> WeightFile:
+    if not file.exists:
+        return file
+    try:
+        if file.name == "vgg19":
+            from impasto.features.convert import read_weights
+
+            sha256 = read_weights(file.path).sha256
+        else:
+            from impasto.features.compact import Compact
+
+            sha256 = Compact.from_file(file.path).sha256
+    except ImpastoError as error:
+        return replace(file, intact=False, status=str(error))
+    return replace(file, sha256=sha256, intact=True, status="intact")

@@ -1,0 +1,36 @@
+"""Never half a file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from impasto.errors import ImpastoError
+
+__all__ = ["write_atomically"]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` beside ``path``, flush it to the disk, and rename it: ``path`` holds all of it or what it held.
+
+    A link is followed, so that the file it points to is the one replaced.
+
+    Raises:
+        ImpastoError: the file cannot be written. The temporary file is gone then.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.part")
+    try:
+        # Not tempfile.mkstemp, whose files only their owner can read: this one gets what the umask gives.
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise ImpastoError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another folder or make room"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

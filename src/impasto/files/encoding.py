@@ -1,0 +1,195 @@
+"""Images -> the bytes of a picture file, with the recipe inside, and the recipe out again.
+
+PNG carries the text in a chunk of its own; JPEG, WebP and TIFF in XMP, where any tool that shows metadata shows it.
+The same image gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import struct
+import zlib
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from impasto.files.srgb import srgb_profile
+
+__all__ = ["FORMATS", "LARGEST_SIDE", "embedded_text", "encode"]
+
+Array = NDArray[Any]
+
+#: Endings and what they stand for.
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
+#: The longest side, in pixels, where the format has a limit that a painting can meet.
+LARGEST_SIDE = {"jpeg": 65500, "webp": 16383}
+
+KEYWORD = "impasto"
+_NAMESPACE = "urn:impasto:ns#"
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_XMP_TAG, _ICC_TAG = 700, 34675
+_TAG_TYPES = {_XMP_TAG: 1, _ICC_TAG: 7}  # BYTE and UNDEFINED
+_XMP_HEADER, _EXTENSION_HEADER = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+_SEGMENT = 65000  # bytes of XMP in one JPEG segment, which holds 65533 with its headers
+# What neither XML nor, in part, UTF-8 can carry.
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def encode(samples: Array, kind: str, recipe: str | None, quality: int) -> bytes:
+    r"""A picture file.
+
+    Args:
+        samples: (H, W, 3 or 4), uint8 or uint16, sRGB, the fourth channel alpha (not for JPEG).
+        kind: png or tiff, or, in uint8 only, jpeg or webp.
+        recipe: text to embed. Characters that XML cannot carry become JSON's ``\uXXXX``: the same JSON.
+        quality: of JPEG and WebP, 1 to 100.
+    """
+    text = None if recipe is None else _UNWRITABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", recipe)
+    if kind == "png":
+        return _png16(samples, text) if samples.dtype == np.uint16 else _png(samples, text)
+    if kind == "tiff":
+        return _tiff(samples, text)
+    image, file = Image.fromarray(samples), io.BytesIO()
+    if kind == "webp":
+        extra = {} if text is None else {"xmp": _packet(text)}
+        image.save(file, "WEBP", quality=quality, method=4, icc_profile=srgb_profile(), **extra)
+        return file.getvalue()
+    image.save(file, "JPEG", quality=quality, subsampling="4:4:4", icc_profile=srgb_profile())
+    return file.getvalue() if text is None else _jpeg_with_xmp(file.getvalue(), text)
+
+
+def embedded_text(image: Image.Image, max_pixels: int) -> str | None:
+    """The text that ``encode`` embedded in an opened image, or None.
+
+    Some tools move a PNG's text behind its pixels: it is looked for there up to ``max_pixels``, as it takes decoding.
+    """
+    if image.format == "PNG":
+        text = image.info.get(KEYWORD)
+        if text is None and image.width * image.height <= max_pixels:
+            text = getattr(image, "text", {}).get(KEYWORD)
+        return None if text is None else str(text)
+    if image.format in ("JPEG", "MPO"):
+        segments = [data for name, data in getattr(image, "applist", []) if name == "APP1"]
+        packets = [data[len(_XMP_HEADER) :] for data in segments if data.startswith(_XMP_HEADER)]
+        packets += _extensions([data for data in segments if data.startswith(_EXTENSION_HEADER)])
+    else:
+        packet = image.tag_v2.get(_XMP_TAG) if image.format == "TIFF" else image.info.get("xmp")  # type: ignore[attr-defined]
+        packets = [] if packet is None else [bytes(packet)]
+    return next((text for text in map(_unpack, packets) if text is not None), None)
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def _png(samples: Array, text: str | None) -> bytes:
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add(b"sRGB", b"\0")
+    if text is not None:
+        chunks.add_itxt(KEYWORD, text)
+    file = io.BytesIO()
+    Image.fromarray(samples).save(file, "PNG", pnginfo=chunks)
+    return file.getvalue()
+
+
+def _png16(samples: Array, text: str | None) -> bytes:
+    """PNG with 16 bits a channel, which Pillow does not write."""
+    height, width, channels = samples.shape
+    rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
+    # Filter 1: every byte minus the same byte of the pixel to its left.
+    filtered = rows.copy()
+    filtered[:, 2 * channels :] -= rows[:, : -2 * channels]
+    data = np.concatenate([np.ones((height, 1), np.uint8), filtered], axis=1)
+    parts = [
+        b"\x89PNG\r\n\x1a\n",
+        _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0)),
+        _chunk(b"sRGB", b"\0"),
+        b"" if text is None else _chunk(b"iTXt", KEYWORD.encode() + bytes(5) + text.encode()),
+        _chunk(b"IDAT", zlib.compress(data.tobytes(), 6)),
+        _chunk(b"IEND", b""),
+    ]
+    return b"".join(parts)
+
+
+def _tiff(samples: Array, text: str | None) -> bytes:
+    import tifffile
+
+    tags = {_ICC_TAG: srgb_profile()}
+    if text is not None:
+        tags[_XMP_TAG] = _packet(text)
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        samples,
+        photometric="rgb",
+        planarconfig="contig",
+        extrasamples=["unassalpha"] if samples.shape[2] == 4 else None,
+        compression="zlib",
+        byteorder="<",
+        metadata=None,
+        software=False,
+        extratags=[(tag, _TAG_TYPES[tag], len(data), data, True) for tag, data in tags.items()],
+    )
+    return file.getvalue()
+
+
+def _packet(text: str | None, note: str = "") -> bytes:
+    """An XMP packet with the recipe, or with ``note``, the attribute that announces an extension."""
+    # '="' must not appear as such: some readers look for tiff:Orientation="..." in the packet without parsing it.
+    body = (
+        ""
+        if text is None
+        else f"<impasto:recipe>{escape(text, {chr(13): '&#13;', '=' + chr(34): '=&quot;'})}</impasto:recipe>"
+    )
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        f'<rdf:RDF xmlns:rdf="{_RDF}"><rdf:Description rdf:about="" xmlns:impasto="{_NAMESPACE}"{note}>{body}'
+        '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+    ).encode()
+
+
+def _jpeg_with_xmp(jpeg: bytes, text: str) -> bytes:
+    """Put the packet behind the first header; what is longer than a segment goes into numbered extensions of it."""
+    packet = _packet(text)
+    contents = [_XMP_HEADER + packet]
+    if len(packet) > _SEGMENT:
+        name = hashlib.md5(packet, usedforsecurity=False).hexdigest().upper()
+        note = f' xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="{name}"'
+        contents = [_XMP_HEADER + _packet(None, note)]
+        for start in range(0, len(packet), _SEGMENT):
+            place = name.encode() + struct.pack(">II", len(packet), start)
+            contents.append(_EXTENSION_HEADER + place + packet[start : start + _SEGMENT])
+    first = 4 + int.from_bytes(jpeg[4:6], "big")
+    return jpeg[:first] + b"".join(b"\xff\xe1" + struct.pack(">H", len(c) + 2) + c for c in contents) + jpeg[first:]
+
+
+def _extensions(segments: list[bytes]) -> list[bytes]:
+    """The packets that were cut into JPEG's extension segments: name (32), length (4), offset (4), content."""
+    pieces: dict[bytes, dict[int, bytes]] = {}
+    for segment in segments:
+        name, place = segment[len(_EXTENSION_HEADER) :][:32], segment[len(_EXTENSION_HEADER) :][36:40]
+        pieces.setdefault(name, {})[int.from_bytes(place, "big")] = segment[len(_EXTENSION_HEADER) + 40 :]
+    return [b"".join(content for _, content in sorted(piece.items())) for piece in pieces.values()]
+
+
+def _unpack(packet: bytes) -> str | None:
+    """The recipe in an XMP packet, ours or one that another tool has written anew."""
+    if b"<!" in packet:  # XMP has no document type, and with it no entities that could grow
+        return None
+    try:
+        root = ElementTree.fromstring(packet.strip(b"\0 \r\n\t"))
+    except (ElementTree.ParseError, ValueError):
+        return None
+    name = f"{{{_NAMESPACE}}}recipe"
+    for element in root.iter():
+        if element.tag == name:
+            return element.text or ""
+        if name in element.attrib:
+            return element.attrib[name]
+    return None

@@ -1,0 +1,158 @@
+"""Decoded samples -> upright sRGB in [0, 1]: colour profile, transparency, orientation."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+__all__ = ["Pixels", "Samples", "srgb_profile", "to_pixels"]
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Samples:
+    """A picture as its file stores it.
+
+    Attributes:
+        base: 8 bit, mode L, RGB, CMYK or LAB.
+        fine: the same colors as (H, W, 1 or 3) float32 in [0, 1], where the file has more than 8 bits; else None.
+        alpha: (H, W) float32 in [0, 1], or None. Colors are not multiplied by it.
+        profile: the embedded ICC profile, if any.
+        orientation: EXIF's number, 1 to 8.
+    """
+
+    base: Image.Image
+    fine: Array | None = None
+    alpha: Array | None = None
+    profile: bytes | None = None
+    orientation: int = 1
+
+    @classmethod
+    def from_array(cls, samples: Array, profile: bytes | None = None, orientation: int = 1) -> Samples:
+        """From (H, W[, 1 to 4]) float32 in [0, 1]: grey, grey and alpha, RGB, or RGB and alpha."""
+        samples = samples.reshape(*samples.shape[:2], -1)
+        colors = 1 if samples.shape[2] < 3 else 3
+        fine = samples[..., :colors]
+        alpha = samples[..., colors] if samples.shape[2] > colors else None
+        eight = np.rint(fine * 255).astype(np.uint8)
+        base = Image.fromarray(eight[..., 0] if colors == 1 else eight)
+        return cls(base, fine, alpha, profile, orientation)
+
+
+@dataclass
+class Pixels:
+    """A picture, upright and in sRGB.
+
+    Attributes:
+        color: (3, H, W) float32 in [0, 1].
+        alpha: (1, H, W) float32 in [0, 1], or None.
+        notices: what is worth telling, without the name of the file.
+    """
+
+    color: Array
+    alpha: Array | None
+    notices: list[str]
+
+
+def to_pixels(samples: Samples) -> Pixels:
+    """Convert to sRGB, hide what is transparent, and turn upright.
+
+    The colors under transparent pixels are anything: often black, sometimes a whole hidden picture. They must not
+    steer the painting, so the picture is composited over the mean of its visible colors (white where nothing is
+    visible). The mean, unlike white, puts no bright halo along the edges once the alpha channel is back on the output.
+    """
+    notices: list[str] = []
+    plain = _without_profile(samples.base)
+    converted = _apply_profile(samples.base, plain, samples.profile, notices)
+    if samples.fine is None:
+        color = _unit(converted)
+    else:
+        fine = samples.fine.transpose(2, 0, 1)
+        color = np.broadcast_to(fine, (3, *fine.shape[1:]))
+        if converted is not plain:
+            # lcms, as Pillow offers it, sees 8 bits: what the rounding to them took away is added again afterwards.
+            color = np.clip(color + (_unit(converted) - _unit(plain)), 0, 1)
+    if samples.alpha is not None:
+        visible = samples.alpha.sum(dtype=np.float64)
+        mean = (color * samples.alpha).sum(axis=(1, 2), dtype=np.float64) / visible if visible > 0 else np.ones(3)
+        color = color * samples.alpha + (1 - samples.alpha) * mean.astype(np.float32)[:, None, None]
+        np.clip(color, 0, 1, out=color)
+    alpha = None if samples.alpha is None else _upright(samples.alpha[None], samples.orientation)
+    return Pixels(_upright(color, samples.orientation), alpha, notices)
+
+
+def srgb_profile() -> bytes:
+    """An sRGB profile, the same bytes every time (lcms writes the time of day into it)."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = bytes((7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0))  # 2000-01-01
+    return bytes(profile)
+
+
+def _unit(image: Image.Image) -> Array:
+    """(3, H, W) float32 in [0, 1] of an RGB image."""
+    color = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).astype(np.float32)
+    color /= 255
+    return color
+
+
+def _without_profile(base: Image.Image) -> Image.Image:
+    if base.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.applyTransform(base, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))  # type: ignore[return-value]
+    return base if base.mode == "RGB" else base.convert("RGB")
+
+
+def _apply_profile(base: Image.Image, plain: Image.Image, profile: bytes | None, notices: list[str]) -> Image.Image:
+    """``base`` through its ICC profile; ``plain`` itself where there is none, it is sRGB, or it is broken."""
+    if not profile or base.mode == "LAB":
+        return plain
+    try:
+        icc = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = icc.profile.xcolor_space.strip()
+        # An RGB profile on a grey picture is common, and means what it says for the same amounts of R, G and B.
+        source = plain if space == "RGB" and base.mode != "CMYK" else base
+        if source.mode != {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space):
+            raise ValueError(f"a profile for {space} on a picture in {base.mode}")
+        transform = ImageCms.buildTransform(
+            icc,
+            ImageCms.createProfile("sRGB"),
+            source.mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        if source.mode != "CMYK":
+            colors = np.arange(0, 256, 15, dtype=np.uint8)
+            chart = Image.fromarray(np.stack(np.meshgrid(colors, colors, colors), axis=-1).reshape(-1, 18, 3))
+            chart = chart if source.mode == "RGB" else chart.getchannel(0)
+            moved = np.asarray(_transformed(chart, transform), np.int16) - np.asarray(chart.convert("RGB"))
+            if np.abs(moved).max() <= 1:  # sRGB under some name: rounding to 8 bits and back would only cost
+                return plain
+        return _transformed(source, transform)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
+        notices.append("its color profile is broken or does not fit and is ignored; sRGB is assumed")
+        return plain
+
+
+def _transformed(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    result = ImageCms.applyTransform(image, transform)
+    if result is None:  # only with inPlace
+        raise ValueError("no result")
+    return result
+
+
+def _upright(planes: Array, orientation: int) -> Array:
+    """(C, H, W) turned and mirrored the way EXIF's orientation asks."""
+    if orientation >= 5:
+        planes = planes.swapaxes(1, 2)
+    if orientation in (2, 3, 6, 7):
+        planes = planes[:, :, ::-1]
+    if orientation in (3, 4, 7, 8):
+        planes = planes[:, ::-1]
+    return np.require(planes, requirements=["C", "W"])  # torch wants both

@@ -1,0 +1,266 @@
+"""Files <-> image tensors: orientation, color profile, alpha, 16 bit, limits, atomic writes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.errors import ImpastoError
+from impasto.files.atomic import write_atomically
+from impasto.files.decoding import SMALLEST_SIDE, decode_file, decode_pil, guarded, open_file, open_image
+from impasto.files.encoding import FORMATS, LARGEST_SIDE, embedded_text, encode
+
+__all__ = [
+    "MAX_PIXELS",
+    "Picture",
+    "check_output_path",
+    "fit_size",
+    "load_image",
+    "read_recipe_text",
+    "resize",
+    "save_image",
+    "to_pil",
+]
+
+#: The most pixels that are decoded unless the caller allows more.
+MAX_PIXELS = 64_000_000
+
+# How far a tensor may leave [0, 1] and still be taken for rounding, and clamped.
+_SLACK = 1e-3
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was read.
+
+    Attributes:
+        tensor: (1, 3, H, W) float32, sRGB in [0, 1], upright, on the CPU; what was transparent is composited over the
+            mean of the visible colors.
+        alpha: (1, 1, H, W) float32 in [0, 1]; None where the source has no alpha channel.
+        name: the path as the user gave it; "" for a PIL image or a tensor.
+        sha256: of the file's bytes; of the pixels where there was no file.
+        notices: plain lines worth telling.
+    """
+
+    tensor: Tensor
+    alpha: Tensor | None
+    name: str
+    sha256: str
+    notices: tuple[str, ...] = ()
+
+
+def load_image(
+    source: str | Path | Image.Image | Tensor, *, max_pixels: int = MAX_PIXELS, role: str = "image"
+) -> Picture:
+    """Read a picture.
+
+    Files may be JPEG, PNG, WebP or TIFF (GIF and BMP are read too) in any bit depth and color mode. EXIF's orientation
+    is applied and an embedded color profile is converted to sRGB. Of an animation the first frame is taken, with a
+    notice; a broken color profile is ignored, with a notice.
+
+    Args:
+        source: a path, a PIL image, or a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1].
+        max_pixels: the most pixels to decode; held against the header before anything is decoded.
+        role: what to call the picture in messages: content, style, ...
+
+    Raises:
+        ImpastoError: missing, a folder, empty, not an image, damaged, less than 2 pixels wide or high, or more than
+            ``max_pixels``; a tensor of another shape or type, with NaN or Inf, or out of range.
+    """
+    if isinstance(source, Tensor):
+        tensor = _checked(source, role, max_pixels)
+        return Picture(tensor, None, "", _hash_pixels(tensor, None))
+    if isinstance(source, Image.Image):
+        pixels = decode_pil(source, role, max_pixels)
+        label, name, sha256 = role, "", None
+    elif isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+        label = f"{role} {name}"
+        with open_file(Path(name), label) as file:
+            pixels = decode_file(file, label, max_pixels)
+            sha256 = _hash_file(file)
+    else:
+        raise ImpastoError(f"{role}: {type(source).__name__} is no picture; give a path, a PIL image or a torch tensor")
+    tensor = torch.from_numpy(pixels.color)[None]
+    alpha = None if pixels.alpha is None else torch.from_numpy(pixels.alpha)[None]
+    notices = tuple(f"{label}: {notice}" for notice in pixels.notices)
+    return Picture(tensor, alpha, name, sha256 or _hash_pixels(tensor, alpha), notices)
+
+
+def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """A PIL image with 8 bits a channel, rounded; RGBA where there is an alpha channel.
+
+    Args:
+        image: (1, 3, H, W) or (3, H, W) in [0, 1].
+        alpha: (1, 1, H, W) in [0, 1].
+
+    Raises:
+        ImpastoError: as ``load_image`` does for tensors, or the two sizes differ.
+    """
+    return Image.fromarray(_quantized(image, alpha, 8))
+
+
+def save_image(
+    path: str | Path,
+    image: Tensor,
+    *,
+    alpha: Tensor | None = None,
+    depth: int = 8,
+    recipe: str | None = None,
+    force: bool = False,
+    quality: int = 95,
+) -> None:
+    """Write a picture file; the ending of ``path`` says which kind.
+
+    It is written beside ``path`` and renamed, so there is never half a file, and the same arguments give the same
+    bytes. JPEG (4:4:4) has no alpha channel: the picture is flattened onto white.
+
+    Args:
+        path: ends in .png, .jpg, .jpeg, .webp, .tif or .tiff.
+        image: (1, 3, H, W) or (3, H, W), sRGB in [0, 1].
+        alpha: (1, 1, H, W) in [0, 1].
+        depth: bits a channel: 8, or 16 for PNG and TIFF.
+        recipe: text to embed, see ``read_recipe_text``.
+        force: replace an existing file.
+        quality: of JPEG and WebP, 1 to 100.
+
+    Raises:
+        ImpastoError: as ``check_output_path`` and ``to_pil``; more pixels a side than the format can have; the disk
+            does not take it.
+    """
+    check_output_path(path, force=force, depth=depth)
+    kind = FORMATS[Path(path).suffix.lower()]
+    if not 1 <= quality <= 100:
+        raise ImpastoError(f"quality: {quality} is not between 1 and 100")
+    if kind == "jpeg" and alpha is not None:
+        image, alpha = image * alpha + (1 - alpha), None
+    samples = _quantized(image, alpha, depth)
+    if max(samples.shape[:2]) > LARGEST_SIDE.get(kind, max(samples.shape[:2])):
+        raise ImpastoError(f"{path}: {kind} has at most {LARGEST_SIDE[kind]} pixels a side; save it as .png or .tiff")
+    write_atomically(Path(path), encode(samples, kind, recipe, quality))
+
+
+def check_output_path(path: str | Path, *, force: bool, depth: int) -> None:
+    """Refuse, before any work is done, what ``save_image`` could not write.
+
+    Raises:
+        ImpastoError: an ending that is not supported, 16 bits for a format that has 8, a folder that is missing or
+            cannot be written to, or a file that exists already without ``force``.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if path.is_dir():
+        raise ImpastoError(f"{path}: is a folder; give a file name, such as {path / 'painting.png'}")
+    if ending not in FORMATS:
+        raise ImpastoError(f"{path}: '{path.suffix}' is not supported; end the name in one of {', '.join(FORMATS)}")
+    if depth not in (8, 16):
+        raise ImpastoError(f"depth: {depth} bits are not supported; take 8 or 16")
+    if depth == 16 and FORMATS[ending] not in ("png", "tiff"):
+        raise ImpastoError(f"{path}: {FORMATS[ending]} has no 16 bits a channel; save it as .png or .tiff")
+    if not path.parent.is_dir():
+        raise ImpastoError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise ImpastoError(f"{path}: the folder {path.parent} cannot be written to; choose another")
+    if path.exists() and not force:
+        raise ImpastoError(f"{path}: exists already; give --force to replace it")
+
+
+def read_recipe_text(path: str | Path) -> str | None:
+    """The text that ``save_image`` embedded, or None where there is none.
+
+    It is PNG's text chunk ``impasto``, and the XMP property ``recipe`` elsewhere.
+
+    Raises:
+        ImpastoError: the file is missing or no image.
+    """
+    label = os.fspath(path)
+    with open_file(Path(path), label) as file, guarded(label):
+        image = open_image(file, label)
+        return None if image is None else embedded_text(image, MAX_PIXELS)
+
+
+def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
+    """(height, width) scaled so that the longest side is ``longest``; 0 keeps the size. No side gets below 1.
+
+    Raises:
+        ImpastoError: ``longest`` is negative.
+    """
+    if longest < 0:
+        raise ImpastoError(f"size: {longest} is negative; give the longest side in pixels, or 0 to keep the size")
+    if longest == 0:
+        return height, width
+    long = max(height, width)
+    # Rounded half up, in integers.
+    h, w = ((2 * side * longest + long) // (2 * long) for side in (height, width))
+    return max(h, 1), max(w, 1)
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic and antialiased, clamped to [0, 1]: (B, C, H, W) -> (B, C, *size)."""
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    return F.interpolate(image, size=tuple(size), mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def _checked(image: Tensor, label: str, max_pixels: int | None = None, channels: int = 3) -> Tensor:
+    """(1, channels, H, W) float32 in [0, 1] on the CPU: a copy."""
+    shape = tuple(image.shape)
+    batch = (1, *shape) if image.ndim == 3 else shape
+    if len(batch) != 4 or batch[:2] != (1, channels):
+        raise ImpastoError(f"{label}: a tensor of shape {shape}; give (1, {channels}, height, width)")
+    if not image.is_floating_point():
+        raise ImpastoError(f"{label}: a tensor of {image.dtype}; give floats in [0, 1]")
+    if max_pixels is not None and batch[2] * batch[3] > max_pixels:
+        raise ImpastoError(
+            f"{label}: {batch[3]} x {batch[2]} pixels are more than the limit of {max_pixels}; "
+            "scale it down or raise --max-pixels"
+        )
+    if min(batch[2:]) < (SMALLEST_SIDE if max_pixels is not None else 1):
+        raise ImpastoError(f"{label}: is only {batch[3]} x {batch[2]} pixels; give a picture of at least 2 x 2")
+    tensor = image.detach().to("cpu", torch.float32).reshape(batch)
+    low, high = tensor.min().item(), tensor.max().item()
+    if not torch.isfinite(tensor).all():
+        raise ImpastoError(f"{label}: a tensor with NaN or Inf; give floats in [0, 1]")
+    if low < -_SLACK or high > 1 + _SLACK:
+        raise ImpastoError(f"{label}: a tensor with values from {low:.4g} to {high:.4g}; scale them to [0, 1]")
+    return tensor.clamp(0, 1).contiguous()
+
+
+def _quantized(image: Tensor, alpha: Tensor | None, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """(H, W, 3 or 4), uint8 or uint16, rounded."""
+    planes = _checked(image, "image")
+    if alpha is not None:
+        opacity = _checked(alpha, "alpha", channels=1)
+        if opacity.shape[2:] != planes.shape[2:]:
+            raise ImpastoError(
+                f"alpha: size {tuple(opacity.shape[2:])} differs from the image's {tuple(planes.shape[2:])}"
+            )
+        planes = torch.cat([planes, opacity], dim=1)
+    samples = np.rint(planes[0].permute(1, 2, 0).numpy() * np.float32(2**depth - 1))
+    return np.ascontiguousarray(samples.astype(np.uint8 if depth == 8 else np.uint16))
+
+
+def _hash_file(file: IO[bytes]) -> str:
+    file.seek(0)
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _hash_pixels(tensor: Tensor, alpha: Tensor | None) -> str:
+    digest = hashlib.sha256(repr(tuple(tensor.shape)).encode())
+    for planes in (tensor, alpha):
+        if planes is not None:
+            digest.update(planes.numpy().data)
+    return digest.hexdigest()

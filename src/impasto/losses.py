@@ -1,0 +1,224 @@
+"""The metric of Gatys et al. 2015, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576).
+
+Pure functions on feature maps first, thin modules that hold a target second. Nothing here knows a network.
+
+Two normalizations, for every term:
+
+* ``gatys``: the factors of the article, ½ Σ (F − P)² for content and 1 / (4 N² M²) Σ (G − A)² for each style layer.
+* ``relative``: every term over the energy of its own target, Σ (F − P)² / Σ P² and Σ (G − A)² / Σ A². No layer drowns
+  the others, and a loss of 1 means "as wrong as an empty picture", whatever the extractor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "RELATIVE_CONTENT_SCALE",
+    "ContentLoss",
+    "Normalization",
+    "StyleLoss",
+    "blend_grams",
+    "content_loss",
+    "gram_matrix",
+    "style_loss",
+    "total_loss",
+    "total_variation",
+]
+
+Normalization = Literal["gatys", "relative"]
+
+#: In the relative normalization both losses are of order 1, while the literature's λ runs from 1e-5 to 1e-2. This factor
+#: on the content term makes λ mean what it means there: at 1e-3 painting and photograph are in balance.
+RELATIVE_CONTENT_SCALE = 100.0
+
+#: Energies below this count as this: a black target must not divide by zero.
+SMALLEST_ENERGY = 1e-12
+
+
+class _Gram(torch.autograd.Function):
+    """F Fᵀ with one matrix product in the backward pass; autograd's own rule takes two."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return rows @ rows.mT
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (rows,) = ctx.saved_tensors
+        return (gradients[0] + gradients[0].mT) @ rows
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Gram matrix F Fᵀ / M of feature maps: how strongly any two channels answer at the same place.
+
+    Divided by the number of positions M, so that pictures of different sizes can be compared.
+
+    Args:
+        features: (B, N, H, W).
+
+    Returns:
+        (B, N, N), symmetric and positive semi-definite.
+
+    Raises:
+        ValueError: not four dimensions.
+
+    Example:
+        >>> gram_matrix(torch.ones(1, 2, 4, 4))
+        tensor([[[1., 1.],
+                 [1., 1.]]])
+    """
+    if features.ndim != 4:
+        raise ValueError(f"features must be (B, N, H, W), got shape {tuple(features.shape)}")
+    rows = features.flatten(2)
+    gram: Tensor = _Gram.apply(rows)  # type: ignore[no-untyped-call]
+    return gram / rows.shape[2]
+
+
+def content_loss(output: Tensor, content: Tensor, normalization: Normalization = "relative") -> Tensor:
+    """How far the output's feature maps are from the content's (equation 1 of the article).
+
+    Args:
+        output: feature maps F (B, N, H, W) of the output.
+        content: feature maps P of the content, the same shape.
+        normalization: ``gatys`` ½ Σ (F − P)²; ``relative`` Σ (F − P)² / Σ P².
+
+    Returns:
+        A scalar, the mean over the batch.
+
+    Raises:
+        ValueError: shapes differ, or an unknown normalization.
+    """
+    if output.shape != content.shape:
+        raise ValueError(f"feature maps differ in shape: {tuple(output.shape)} and {tuple(content.shape)}")
+    squared = (output - content).square().flatten(1).sum(1)
+    if normalization == "gatys":
+        return 0.5 * squared.mean()
+    if normalization == "relative":
+        return (squared / content.square().flatten(1).sum(1).clamp_min(SMALLEST_ENERGY)).mean()
+    raise ValueError(f"unknown normalization '{normalization}': gatys or relative")
+
+
+def style_loss(
+    output: Tensor, style: Tensor, normalization: Normalization = "relative", *, channels: int | None = None
+) -> Tensor:
+    """How far the output's Gram matrix is from the style's, at one layer (equation 4 of the article).
+
+    Args:
+        output: Gram matrix G / M (B, N, N) of the output, from :func:`gram_matrix`.
+        style: Gram matrix A / M of the style; (1, N, N) serves a whole batch.
+        normalization: ``gatys`` 1 / (4 N² M²) Σ (G − A)²; ``relative`` Σ (G − A)² / Σ A².
+        channels: N of the article where it is not the size of the matrices, see :class:`impasto.features.compact.Compact`.
+
+    Returns:
+        A scalar, the mean over the batch.
+
+    Raises:
+        ValueError: sizes differ, or an unknown normalization.
+    """
+    if output.shape[1:] != style.shape[1:]:
+        raise ValueError(f"Gram matrices differ in size: {tuple(output.shape)} and {tuple(style.shape)}")
+    squared = (output - style).square().sum(dim=(1, 2))
+    if normalization == "gatys":
+        return squared.mean() / (4 * (channels or output.shape[1]) ** 2)
+    if normalization == "relative":
+        return (squared / style.square().sum(dim=(1, 2)).clamp_min(SMALLEST_ENERGY)).mean()
+    raise ValueError(f"unknown normalization '{normalization}': gatys or relative")
+
+
+def total_loss(
+    content: Tensor,
+    style: Tensor,
+    content_weight: float,
+    normalization: Normalization = "relative",
+) -> Tensor:
+    """``λ · content + style`` (equation 7 of the article, with λ = α / β).
+
+    In the relative normalization the content term carries :data:`RELATIVE_CONTENT_SCALE`.
+    """
+    scale = RELATIVE_CONTENT_SCALE if normalization == "relative" else 1.0
+    return content_weight * scale * content + style
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of neighboring pixels, horizontally and vertically: small for a smooth picture.
+
+    Args:
+        image: (B, C, H, W), at least 2 × 2 pixels.
+    """
+    across = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
+    down = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
+    return across + down
+
+
+def blend_grams(grams: list[Tensor], weights: list[float]) -> Tensor:
+    """The weighted mean of several styles' Gram matrices: the target of a picture in all of their styles.
+
+    Descending to the mean is the same as descending on the weighted sum of the single losses, which differs by a
+    constant, at the cost of one style.
+    """
+    total = sum(weights)
+    return torch.stack([gram * (weight / total) for gram, weight in zip(grams, weights, strict=True)]).sum(0)
+
+
+class ContentLoss(nn.Module):
+    """:func:`content_loss` against fixed feature maps, by layer.
+
+    Args:
+        targets: layer -> feature maps of the content.
+        weights: layer -> weight.
+    """
+
+    def __init__(
+        self, targets: Mapping[str, Tensor], weights: Mapping[str, float], normalization: Normalization = "relative"
+    ) -> None:
+        super().__init__()
+        self.targets, self.weights, self.normalization = dict(targets), dict(weights), normalization
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Weighted sum over the layers."""
+        terms = [
+            weight * content_loss(features[layer].float(), self.targets[layer], self.normalization)
+            for layer, weight in self.weights.items()
+        ]
+        return torch.stack(terms).sum()
+
+
+class StyleLoss(nn.Module):
+    """:func:`style_loss` against fixed Gram matrices, by layer.
+
+    Args:
+        targets: layer -> Gram matrix of the style.
+        weights: layer -> weight w_l of the article.
+        channels: layer -> N of the article, where it is not the size of the matrices.
+    """
+
+    def __init__(
+        self,
+        targets: Mapping[str, Tensor],
+        weights: Mapping[str, float],
+        normalization: Normalization = "relative",
+        channels: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.targets, self.weights, self.normalization = dict(targets), dict(weights), normalization
+        self.channels = dict(channels or {})
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Weighted sum over the layers."""
+        terms = [
+            weight
+            * style_loss(
+                gram_matrix(features[layer].float()),
+                self.targets[layer],
+                self.normalization,
+                channels=self.channels.get(layer),
+            )
+            for layer, weight in self.weights.items()
+        ]
+        return torch.stack(terms).sum()

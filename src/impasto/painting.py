@@ -1,0 +1,284 @@
+"""The one call: a photograph and paintings in, a painting out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto import __version__
+from impasto.color import match_color, match_luminance, preserve_color
+from impasto.errors import ImpastoError
+from impasto.features import load_extractor
+from impasto.features.extractor import Extractor
+from impasto.images import Picture, load_image, resize, save_image, to_pil
+from impasto.machine import keep_freed_memory, resolve_device, resolve_precision
+from impasto.recipe import Input, Recipe
+from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
+from impasto.refine.descend import descend
+from impasto.refine.objective import Losses, Weights
+from impasto.refine.pyramid import fit, plan
+from impasto.settings import Settings
+
+__all__ = ["Painting", "Progress", "Source", "stylize"]
+
+Source = str | Path | Image.Image | Tensor
+
+CHECKPOINT_SECONDS = 25.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a run.
+
+    Attributes:
+        step: number of the step in the whole run, from 1.
+        steps: steps in the whole run.
+        scale: longest side of the picture at present, in pixels.
+        content_loss: before the step.
+        style_loss: before the step.
+        total_loss: before the step.
+        seconds: since the run began, pauses of a resumed run left out.
+    """
+
+    step: int
+    steps: int
+    scale: int
+    content_loss: float
+    style_loss: float
+    total_loss: float
+    seconds: float
+    _image: Tensor | None = field(default=None, repr=False, compare=False)
+
+    def image(self) -> Tensor:
+        """The picture after the step (1, 3, h, w), in [0, 1]: only inside the callback, a history keeps no pictures.
+
+        Raises:
+            ImpastoError: asked of a record in ``Painting.losses``.
+        """
+        if self._image is None:
+            raise ImpastoError("the picture of a step is there during the callback only; keep record.image() there")
+        return self._image.detach().cpu().clone()
+
+
+@dataclass(frozen=True)
+class Painting:
+    """What came out.
+
+    Attributes:
+        tensor: the picture (1, 3, H, W), sRGB in [0, 1].
+        alpha: the photograph's transparency (1, 1, H, W), if it had any.
+        losses: one record for each step.
+        recipe: how to make the picture again.
+        notices: plain lines worth telling.
+        seconds: how long it took.
+    """
+
+    tensor: Tensor
+    alpha: Tensor | None
+    losses: list[Progress]
+    recipe: Recipe
+    notices: tuple[str, ...]
+    seconds: float
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture as a PIL image, with the photograph's transparency if it had any."""
+        return to_pil(self.tensor, self.alpha)
+
+    def save(self, path: str | Path, *, depth: int = 8, force: bool = False) -> None:
+        """Write the picture, with its recipe inside.
+
+        Args:
+            path: .png, .jpg, .webp or .tif.
+            depth: bits a channel, 8 or 16.
+            force: replace a file that exists.
+
+        Raises:
+            ImpastoError: the file exists, cannot be written, or cannot hold 16 bits.
+        """
+        save_image(path, self.tensor, alpha=self.alpha, depth=depth, recipe=self.recipe.to_json(), force=force)
+
+
+def stylize(
+    content: Source,
+    styles: Source | Sequence[Source],
+    *,
+    callback: Callable[[Progress], bool | None] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    max_pixels: int = 64_000_000,
+    **settings: Any,
+) -> Painting:
+    """Paint a photograph in the style of one painting or several (Gatys et al. 2015, arXiv:1508.06576).
+
+    Args:
+        content: the photograph: a path, a PIL image, or a tensor (3, H, W) or (1, 3, H, W) in [0, 1].
+        styles: a painting, or a sequence of them.
+        callback: receives a :class:`Progress` after each step. If it returns True the run stops there.
+        checkpoint: a file that keeps the state of the run, written at least every 30 seconds and on Ctrl-C.
+        resume: go on from ``checkpoint`` if it exists. The picture has the bytes of an undisturbed run.
+        max_pixels: the most pixels that an image may have.
+        **settings: the fields of :class:`impasto.settings.Settings`.
+
+    Raises:
+        ImpastoError: a setting or an image that cannot be used, or a loss that is not a number.
+
+    Example:
+        >>> painting = impasto.stylize("photo.jpg", "starry_night.jpg", size=512)  # doctest: +SKIP
+        >>> painting.save("painting.png")  # doctest: +SKIP
+    """
+    chosen = Settings.check(settings)
+    paintings = [styles] if isinstance(styles, str | Path | Image.Image | Tensor) else list(styles)
+    weights = chosen.weights(len(paintings))
+    photograph = load_image(content, max_pixels=max_pixels, role="content")
+    style_pictures = [load_image(style, max_pixels=max_pixels, role="style") for style in paintings]
+    given = None
+    if chosen.init not in ("content", "noise", "style"):
+        given = load_image(chosen.init, max_pixels=max_pixels, role="init")
+
+    device = resolve_device(chosen.device)
+    precision = resolve_precision(chosen.precision, device)
+    extractor = load_extractor(chosen.extractor, device=device, pooling=chosen.pooling)
+    extractor.check_layers([*weights.content_layers, *weights.style_layers])
+    size = chosen.size or max(photograph.tensor.shape[-2:])
+    smallest = _smallest_scale(photograph, size, extractor, weights)
+    scales = plan(size, chosen.steps, smallest)
+    count = sum(scale.steps for scale in scales)
+    chosen = replace(
+        chosen,
+        size=size,
+        steps=count,
+        device=device,
+        precision=precision,
+        extractor=extractor.name if chosen.extractor == "auto" else chosen.extractor,
+        style_weights=tuple(weights.style_weights),
+        content_layers=weights.content_layers,
+        style_layers=weights.style_layers,
+    )
+    recipe = Recipe(
+        version=__version__,
+        content=Input(photograph.name, photograph.sha256),
+        styles=tuple(Input(picture.name, picture.sha256) for picture in style_pictures),
+        init_image=Input(given.name, given.sha256) if given else None,
+        settings=chosen.as_json(),
+        extractor=extractor.name,
+        extractor_sha256=extractor.sha256,
+        torch=torch.__version__,
+        threads=torch.get_num_threads(),
+    )
+
+    keep_freed_memory()
+    content_image = photograph.tensor.to(device)
+    style_images = [_style_colors(p.tensor, photograph.tensor, chosen.preserve_color).to(device) for p in style_pictures]
+    position = Position()
+    if checkpoint is not None and resume and Path(checkpoint).is_file():
+        position = read_checkpoint(Path(checkpoint), recipe.to_json(), device)
+    lengths = [scale.longest for scale in scales for _ in range(scale.steps)]
+    written = time.monotonic()
+
+    def keep() -> None:
+        if checkpoint is not None:
+            write_checkpoint(Path(checkpoint), position, recipe.to_json())
+
+    def record(step: int, losses: Losses, image: Tensor | None) -> Progress:
+        return Progress(
+            step, count, lengths[step - 1], losses.content, losses.style, losses.total, position.seconds, image
+        )
+
+    def after_step(at: Position, losses: Losses) -> bool:
+        nonlocal written
+        stop = False
+        if callback is not None:
+            assert at.state is not None
+            stop = bool(callback(record(len(at.losses), losses, at.state.image)))
+        if time.monotonic() - written > CHECKPOINT_SECONDS:
+            keep()
+            written = time.monotonic()
+        return stop
+
+    try:
+        image = descend(
+            content_image,
+            style_images,
+            extractor,
+            weights,
+            scales,
+            chosen.optimizer,
+            _start(chosen, content_image, style_images, given),
+            detail=chosen.detail if chosen.init == "content" else 0.0,
+            bf16=precision == "bf16",
+            position=position,
+            after_step=after_step,
+        )
+    except KeyboardInterrupt:
+        keep()
+        raise
+
+    final = fit(photograph.tensor, size)
+    image = image.detach().cpu()
+    if image.shape != final.shape:  # Stopped before the last scale.
+        image = resize(image, (final.shape[-2], final.shape[-1]))
+    if chosen.preserve_color == "luminance":
+        image = preserve_color(image, final)
+    alpha = None if photograph.alpha is None else resize(photograph.alpha, (final.shape[-2], final.shape[-1]))
+    return Painting(
+        tensor=image,
+        alpha=alpha,
+        losses=[record(step, losses, None) for step, losses in enumerate(position.losses, start=1)],
+        recipe=recipe,
+        notices=tuple(n for p in [photograph, *style_pictures, *([given] if given else [])] for n in p.notices),
+        seconds=position.seconds,
+    )
+
+
+def _smallest_scale(photograph: Picture, size: int, extractor: Extractor, weights: Weights) -> int:
+    """The shortest longest side at which the extractor still sees something of the photograph.
+
+    Raises:
+        ImpastoError: ``size`` is below it.
+    """
+    height, width = photograph.tensor.shape[-2:]
+    side = extractor.smallest_side([*weights.content_layers, *weights.style_layers])
+    # One pixel more than needed, so that no rounding of the shorter side falls below.
+    smallest = -(-(side + 1) * max(height, width) // min(height, width))
+    if size < smallest:
+        name = photograph.name or "content"
+        raise ImpastoError(
+            f"{name}: {width} × {height} px leaves the shorter side under {side} px at --size {size}; "
+            f"give --size {smallest} or more"
+        )
+    return smallest
+
+
+def _style_colors(style: Tensor, content: Tensor, mode: str) -> Tensor:
+    """Gatys et al. 2016 (arXiv:1606.05897): what happens to the painting's colors before the run."""
+    if mode == "histogram":
+        return match_color(style, content)
+    if mode == "luminance":
+        return match_luminance(style, content)
+    return style
+
+
+def _start(
+    chosen: Settings, content: Tensor, styles: Sequence[Tensor], given: Picture | None
+) -> Callable[[tuple[int, int]], Tensor]:
+    """What the run begins with."""
+
+    def noise(size: tuple[int, int]) -> Tensor:
+        generator = torch.Generator().manual_seed(chosen.seed)
+        return torch.rand((1, 3, *size), generator=generator).to(content.device)
+
+    if given is not None:
+        return lambda size: given.tensor.to(content.device)
+    if chosen.init == "noise":
+        return noise
+    if chosen.init == "style":
+        return lambda size: styles[0]
+    return lambda size: content

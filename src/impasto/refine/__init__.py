@@ -1,0 +1,1 @@
+"""Iterative refinement: gradient descent on the pixels of the output."""

@@ -1,0 +1,78 @@
+"""A run that was stopped goes on where it was: everything the loop knows, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from impasto.errors import ImpastoError
+from impasto.files.atomic import write_atomically
+from impasto.refine.objective import Losses
+from impasto.refine.optimizer import State
+
+__all__ = ["Position", "read_checkpoint", "write_checkpoint"]
+
+FORMAT = "impasto-checkpoint-1"
+
+
+@dataclass
+class Position:
+    """Where a run is.
+
+    Attributes:
+        level: index of the scale in the plan.
+        step: steps done at this scale.
+        state: the picture and the optimizer's memory; None before the first step.
+        losses: one entry for every step so far.
+        seconds: time spent so far.
+    """
+
+    level: int = 0
+    step: int = 0
+    state: State | None = None
+    losses: list[Losses] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
+    """Write ``position`` of the run that ``recipe`` (JSON) describes, all of it or nothing."""
+    state = position.state
+    if state is None:
+        return
+    tensors = {f"memory.{name}": tensor.cpu().contiguous() for name, tensor in state.memory.items()}
+    tensors["image"] = state.image.cpu().contiguous()
+    tensors["losses"] = torch.tensor(
+        [[entry.content, entry.style, entry.total] for entry in position.losses], dtype=torch.float64
+    ).reshape(-1, 3)
+    where = {"level": position.level, "step": position.step, "age": state.age, "seconds": position.seconds}
+    write_atomically(path, save(tensors, {"format": FORMAT, "recipe": recipe, "position": json.dumps(where)}))
+
+
+def read_checkpoint(path: Path, recipe: str, device: str) -> Position:
+    """The position in the file.
+
+    Raises:
+        ImpastoError: the file is damaged, or belongs to a run of another recipe.
+    """
+    try:
+        with safe_open(str(path), framework="pt", device=device) as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        if metadata.get("format") != FORMAT:
+            raise ImpastoError(f"{path}: not a checkpoint of impasto; remove it, or run without --resume")
+        where = json.loads(metadata["position"])
+        if metadata["recipe"] != recipe:
+            raise ImpastoError(
+                f"{path}: belongs to a run with other images or settings; repeat those, or remove it to begin anew"
+            )
+        memory = {name[7:]: tensor for name, tensor in tensors.items() if name.startswith("memory.")}
+        losses = [Losses(*row) for row in tensors["losses"].tolist()]
+        state = State(tensors["image"], where["age"], memory)
+        return Position(where["level"], where["step"], state, losses, where["seconds"])
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or run without --resume") from error

@@ -1,0 +1,95 @@
+"""Gatys et al. 2015 from the coarsest scale to the finest."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.features.extractor import Extractor
+from impasto.images import resize
+from impasto.refine.checkpoint import Position
+from impasto.refine.objective import Losses, Objective, Weights
+from impasto.refine.optimizer import Algorithm, State, adam, lbfgs, rate
+from impasto.refine.pyramid import Scale, enlarge, fit, fit_style
+
+__all__ = ["descend"]
+
+ALGORITHMS = {"adam": adam, "lbfgs": lbfgs}
+
+
+def descend(
+    content: Tensor,
+    styles: Sequence[Tensor],
+    extractor: Extractor,
+    weights: Weights,
+    scales: Sequence[Scale],
+    algorithm: Algorithm,
+    start: Callable[[tuple[int, int]], Tensor],
+    *,
+    detail: float,
+    bf16: bool = False,
+    position: Position | None = None,
+    after_step: Callable[[Position, Losses], bool | None] = lambda position, losses: None,
+) -> Tensor:
+    """Paint.
+
+    Args:
+        content: the photograph (1, 3, H, W) at any size.
+        styles: the paintings, each (1, 3, H', W') at any size.
+        extractor: where the features come from.
+        weights: what counts how much.
+        scales: from :func:`impasto.refine.pyramid.plan`.
+        algorithm: ``adam`` or ``lbfgs``.
+        start: gives the first picture (1, 3, h, w) for a size (h, w).
+        detail: how much of the photograph's fine detail enters the picture at each new scale, 0 to 1.
+        bf16: run the extractor in bfloat16.
+        position: where to go on; changed in place, from step to step.
+        after_step: called after each step; returning True stops the run.
+
+    Returns:
+        The picture (1, 3, h, w) in [0, 1].
+
+    Raises:
+        ImpastoError: a loss is not a number.
+    """
+    position = position or Position()
+    step_of = ALGORITHMS[algorithm]
+    began = time.monotonic() - position.seconds
+    smallest = extractor.smallest_side([*weights.content_layers, *weights.style_layers])
+    state = position.state
+    for level in range(position.level, len(scales)):
+        scale = scales[level]
+        photograph = fit(content, scale.longest)
+        size = (photograph.shape[-2], photograph.shape[-1])
+        objective = Objective(
+            extractor,
+            photograph,
+            [fit_style(style, scale.longest, smallest) for style in styles],
+            weights,
+            area=(scale.longest / scales[-1].longest) ** 2,
+            bf16=bf16,
+        )
+        if state is None:
+            state = State(resize(start(size), size))
+        elif level > position.level:
+            coarse = fit(content, scales[level - 1].longest)
+            state = state.grown(enlarge(state.image, coarse, photograph, detail))
+            position.level, position.step = level, 0
+        for step in range(position.step, scale.steps):
+            gradient, losses = objective(state.image)
+            if not math.isfinite(losses.total):
+                raise ImpastoError(
+                    f"step {len(position.losses) + 1}: the loss is {losses.total}; "
+                    "use --precision fp32, or a smaller --content-weight or --tv-weight"
+                )
+            state = step_of(state, gradient, rate(step, scale.steps))
+            position.step, position.state, position.seconds = step + 1, state, time.monotonic() - began
+            position.losses.append(losses)
+            if after_step(position, losses):
+                return state.image
+    assert state is not None
+    return state.image

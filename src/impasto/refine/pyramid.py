@@ -1,0 +1,92 @@
+"""Coarse to fine: which sizes a picture passes through, and what it takes along from one to the next.
+
+Most of the work happens small: a step at 128 px costs a sixteenth of one at 512 px, and large strokes of the brush are
+small things there. The idea of several resolutions is in Gatys et al. 2017, "Controlling Perceptual Factors in Neural
+Style Transfer" (arXiv:1611.07865), section 6.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.images import fit_size, resize
+
+__all__ = ["Scale", "carry_over", "enlarge", "fit", "fit_style", "plan"]
+
+#: The picture starts at the size of the form size / 2^k that lies between this and its double.
+SMALLEST = 96
+#: Default steps, coarsest scale first; further scales get the last number.
+STEPS = (150, 80, 40)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One level of the pyramid: ``steps`` steps at ``longest`` pixels on the longer side."""
+
+    longest: int
+    steps: int
+
+
+def fit(image: Tensor, longest: int) -> Tensor:
+    """The image (1, 3, H, W) with its longer side ``longest`` pixels long."""
+    return resize(image, fit_size(image.shape[-2], image.shape[-1], longest))
+
+
+def fit_style(style: Tensor, longest: int, smallest: int) -> Tensor:
+    """The painting with its longer side ``longest`` pixels long; longer if it is so narrow that the extractor would be
+    left with less than ``smallest`` pixels."""
+    height, width = style.shape[-2:]
+    return fit(style, max(longest, math.ceil(smallest * max(height, width) / min(height, width))))
+
+
+def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple[Scale, ...]:
+    """The scales for a picture of ``size`` pixels on its longer side, coarsest first.
+
+    Args:
+        size: longest side of the finished picture, at least 1.
+        smallest: the coarsest scale is at least as long as this.
+        steps: steps in all, shared out like the default ones; None for the default. Every scale gets at least one as long
+            as there are enough, the last scale always.
+
+    Example:
+        >>> [(s.longest, s.steps) for s in plan(512)]
+        [(128, 150), (256, 80), (512, 40)]
+    """
+    sizes = [size]
+    while sizes[0] / 2 >= max(SMALLEST, smallest):
+        sizes.insert(0, round(sizes[0] / 2))
+    counts = [STEPS[min(level, len(STEPS) - 1)] for level in range(len(sizes))]
+    if steps is not None:
+        sizes, counts = sizes[-steps:], counts[-steps:]
+        shares = [count * steps / sum(counts) for count in counts]
+        counts = [max(1, int(share)) for share in shares]
+        # What rounding left over, or took too much, is the coarsest scale's.
+        counts[0] = max(1, counts[0] + steps - sum(counts))
+        while sum(counts) > steps:
+            counts[counts.index(max(counts))] -= 1
+    return tuple(Scale(longest, count) for longest, count in zip(sizes, counts, strict=True))
+
+
+def enlarge(image: Tensor, coarse_content: Tensor, content: Tensor, detail: float) -> Tensor:
+    """The picture at the next scale.
+
+    Enlarging alone would lose the drawing finer than the old pixels, and the few steps at the new scale are too dear to
+    spend on bringing it back. So the photograph's own fine detail is laid over the enlarged picture.
+
+    Args:
+        image: the picture so far (1, 3, h, w).
+        coarse_content: the photograph at the old scale (1, 3, h, w).
+        content: the photograph at the new scale (1, 3, H, W).
+        detail: how much of the photograph's detail, 0 to 1.
+    """
+    size = (content.shape[-2], content.shape[-1])
+    return (resize(image, size) + detail * (content - resize(coarse_content, size))).clamp(0, 1)
+
+
+def carry_over(moment: Tensor, size: tuple[int, int]) -> Tensor:
+    """A tensor of the optimizer's state (1, 3, h, w), enlarged to ``size``."""
+    return F.interpolate(moment, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,113 @@
+"""Training images: read once, cropped and augmented anew at every step, the same for the same seed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.errors import ImpastoError
+
+__all__ = ["augment", "crops", "list_images", "read_images"]
+
+ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+def list_images(folder: str | Path, split: str = "train") -> list[Path]:
+    """The images below ``folder`` that belong to ``split`` (``train`` or ``validation``), sorted by name.
+
+    With a ``manifest.csv`` in the folder (columns ``file`` and ``split``), the manifest decides; without one, every 20th
+    image of the sorted list is for validation.
+
+    Raises:
+        ImpastoError: the folder is missing or has no images.
+    """
+    folder = Path(folder)
+    manifest = folder / "manifest.csv"
+    if manifest.is_file():
+        with manifest.open(newline="", encoding="utf-8") as file:
+            paths = [folder / row["file"] for row in csv.DictReader(file) if row["split"] == split]
+    elif folder.is_dir():
+        every = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+        paths = [path for index, path in enumerate(every) if (index % 20 == 0) == (split == "validation")]
+    else:
+        raise ImpastoError(f"{folder}: no such folder; give --data a folder of images")
+    if not paths:
+        raise ImpastoError(
+            f"{folder}: no {split} images in it; give --data a folder with at least 20 JPEG or PNG files"
+        )
+    return paths
+
+
+def read_images(
+    paths: list[Path], longest: int = 512, progress: Callable[[int, int], None] | None = None
+) -> list[Tensor]:
+    """Decode to uint8 tensors (3, H, W); an image whose longer side exceeds ``longest`` pixels is reduced."""
+    images = []
+    for index, path in enumerate(paths):
+        with Image.open(path) as picture:
+            picture.draft("RGB", (longest, longest))
+            rgb = picture.convert("RGB")
+        if max(rgb.size) > longest:
+            rgb.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+        images.append(torch.from_numpy(np.array(rgb)).permute(2, 0, 1).contiguous())
+        if progress:
+            progress(index + 1, len(paths))
+    return images
+
+
+def crops(images: list[Tensor], count: int, side: int, generator: torch.Generator) -> Tensor:
+    """``count`` random crops (count, 3, side, side) in [0, 1], at random scales, half of them mirrored."""
+    batch = torch.empty(count, 3, side, side)
+    for row in range(count):
+        image = images[int(torch.randint(len(images), (), generator=generator))]
+        height, width = image.shape[1:]
+        # The crop's side in the photograph: from one pixel for one up to the whole shorter side.
+        largest = min(height, width)
+        smallest = min(side, largest)
+        cut = smallest + int(torch.rand((), generator=generator) * (largest - smallest + 1))
+        top = int(torch.randint(height - cut + 1, (), generator=generator))
+        left = int(torch.randint(width - cut + 1, (), generator=generator))
+        crop = image[None, :, top : top + cut, left : left + cut].float() / 255
+        if cut != side:
+            crop = F.interpolate(crop, size=(side, side), mode="bilinear", antialias=cut > side, align_corners=False)
+        if torch.rand((), generator=generator) < 0.5:
+            crop = crop.flip(-1)
+        batch[row] = crop[0]
+    return batch
+
+
+def augment(batch: Tensor, generator: torch.Generator) -> Tensor:
+    """Show the network what an optimizer shows it: noise, mixtures, strong color, hard contrast.
+
+    Each row draws its own; about a third of the rows stays as it is. The result is clamped to [0, 1].
+    """
+    count = len(batch)
+
+    def chance(probability: float) -> Tensor:
+        return (torch.rand(count, generator=generator) < probability).view(-1, 1, 1, 1)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+
+    # Two pictures in one, as in a half-finished stylization.
+    partner = batch[torch.randperm(count, generator=generator)]
+    batch = torch.where(chance(0.2), torch.lerp(batch, partner, uniform(0.2, 0.5, 1, 1, 1)), batch)
+    # Color: gain and offset for each channel, and contrast beyond the range, so that flat clipped areas occur.
+    tinted = batch * uniform(0.5, 1.4, 3, 1, 1) + uniform(-0.25, 0.25, 3, 1, 1)
+    batch = torch.where(chance(0.3), tinted, batch)
+    middle = batch.mean(dim=(2, 3), keepdim=True)
+    batch = torch.where(chance(0.2), middle + (batch - middle) * uniform(0.4, 2.5, 1, 1, 1), batch)
+    # Noise at one pixel and at a few, colored and gray.
+    noise = torch.randn(batch.shape, generator=generator)
+    coarse = F.interpolate(noise[:, :, ::3, ::3], size=batch.shape[-2:], mode="bilinear", align_corners=False)
+    noise = torch.where(chance(0.3), coarse, noise)
+    noise = torch.where(chance(0.3), noise.mean(dim=1, keepdim=True), noise)
+    strength = 0.3 * torch.rand(count, 1, 1, 1, generator=generator).square()
+    return torch.where(chance(0.4), batch + strength * noise, batch).clamp_(0, 1)

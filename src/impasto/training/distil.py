@@ -1,0 +1,294 @@
+"""Train the compact extractor: a small CNN learns, from scratch, to see what VGG-19 sees.
+
+Read from top to bottom: configuration, network, loss, loop, export. The student has batch norm while it trains; for the
+shipped file it is folded into the convolutions. A projection P for each layer carries the student's features F to the
+teacher's T. The loss is the relative error of P F against T, and of the Gram matrices P F Fᵀ Pᵀ against T Tᵀ, because
+Gram matrices are what the style loss compares.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from impasto.errors import ImpastoError
+from impasto.features.compact import ARCHITECTURE, FORMAT, PIXEL_MEAN
+from impasto.features.extractor import VGG19_CHANNELS, Extractor
+from impasto.training.data import augment, crops, list_images, read_images
+
+__all__ = ["Student", "TrainConfig", "TrainProgress", "evaluate", "export", "train"]
+
+LAYERS = tuple(name for name, _, _ in ARCHITECTURE if name.startswith("relu"))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that determines the outcome."""
+
+    steps: int = 3000
+    batch: int = 12
+    side: int = 112  # pixels
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    gram_weight: float = 0.5
+    seed: int = 0
+    checkpoint_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class TrainProgress:
+    """One step, for a progress bar."""
+
+    step: int
+    steps: int
+    loss: float
+    errors: dict[str, float]
+    seconds: float
+
+
+class Student(nn.Module):
+    """The compact extractor as it trains: batch norm after every convolution but the first, and projections."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions, self.norms, self.projections = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        width = 3
+        for name, channels, kernel in ARCHITECTURE:
+            if name == "pool":
+                continue
+            stem = width == 3
+            self.convolutions[name] = nn.Conv2d(width, channels, kernel, padding=kernel // 2, bias=stem)
+            if not stem:
+                nn.init.kaiming_normal_(self.convolutions[name].weight, nonlinearity="relu")
+                self.norms[name] = nn.BatchNorm2d(channels)
+            if name in LAYERS:
+                self.projections[name] = nn.Conv2d(channels, VGG19_CHANNELS[name], 1, bias=False)
+            width = channels
+        self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
+        # Typical size of the teacher's features: the projections are learned in units of it.
+        self.register_buffer("scales", torch.ones(len(LAYERS)))
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Features F at every layer, before the projection."""
+        features = {}
+        hidden = image - self.mean
+        for name, _, _ in ARCHITECTURE:
+            if name == "pool":
+                hidden = F.max_pool2d(hidden, 2)
+                continue
+            hidden = self.convolutions[name](hidden)
+            if name in self.norms:
+                hidden = self.norms[name](hidden)
+            hidden = F.relu(hidden)
+            if name in LAYERS:
+                features[name] = hidden
+        return features
+
+    def projection(self, layer: str) -> Tensor:
+        """P of ``layer`` (channels of VGG-19, channels of the student)."""
+        weight: Tensor = self.projections[layer].weight[:, :, 0, 0]
+        return weight * self.scales[LAYERS.index(layer)]
+
+
+def fit_stem(student: Student, teacher: Extractor, images: Tensor) -> None:
+    """Make relu1_1 exact: where the teacher's map is above zero it is linear in a 3 × 3 patch, so least squares finds it."""
+    target = teacher(images, ["relu1_1"])["relu1_1"][:, :, 1:-1, 1:-1]
+    patches = F.unfold(images - student.mean, 3).transpose(1, 2).reshape(-1, 27).double()
+    patches = torch.cat([patches, torch.ones(len(patches), 1, dtype=torch.float64)], dim=1)
+    rows = target.permute(0, 2, 3, 1).reshape(len(patches), -1).double()
+    # Whole multiples of the input's rounding carry no information: a trace of ridge keeps rarely active channels sane.
+    ridge = 1e-9 * len(patches) * torch.eye(28, dtype=torch.float64)
+    stem = student.convolutions["relu1_1"]
+    with torch.no_grad():
+        for channel in range(rows.shape[1]):
+            active = rows[:, channel] > 0
+            A, y = patches[active], rows[active, channel]
+            solution = torch.linalg.solve(A.T @ A + ridge, A.T @ y).float()
+            stem.weight[channel] = solution[:27].view(3, 3, 3)
+            stem.bias[channel] = solution[27]
+        student.projections["relu1_1"].weight.copy_(torch.eye(64)[:, :, None, None])
+    stem.requires_grad_(False)
+    student.projections["relu1_1"].requires_grad_(False)
+
+
+@torch.no_grad()
+def fit_projections(student: Student, teacher: Extractor, images: Tensor) -> None:
+    """Start every projection at its best for the untrained student: ridge regression of the teacher's features."""
+    student.train()
+    features, targets = student(images), teacher(images, LAYERS)
+    for index, layer in enumerate(LAYERS[1:], start=1):
+        f = features[layer].transpose(0, 1).flatten(1).double()
+        t = targets[layer].transpose(0, 1).flatten(1).double()
+        student.scales[index] = t.square().mean().sqrt().float()
+        gram = f @ f.T
+        ridge = 0.05 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+        P = torch.linalg.solve(gram + ridge, f @ t.T).T / student.scales[index]
+        student.projections[layer].weight.copy_(P[:, :, None, None])
+
+
+def layer_errors(
+    student: Student, features: dict[str, Tensor], targets: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Relative squared errors of the features, and of the Gram matrices, for every layer."""
+    maps, grams = {}, {}
+    for layer, target in targets.items():
+        P = student.projection(layer)
+        f, t = features[layer].flatten(2), target.flatten(2)
+        maps[layer] = (P @ f - t).square().sum() / t.square().sum()
+        G, T = P @ (f @ f.mT) @ P.mT, t @ t.mT
+        grams[layer] = ((G - T).square().sum(dim=(1, 2)) / T.square().sum(dim=(1, 2)).clamp_min(1e-12)).mean()
+    return maps, grams
+
+
+@torch.no_grad()
+def evaluate(
+    student: Student, teacher: Extractor, images: list[Tensor], side: int = 224, batch: int = 8
+) -> dict[str, float]:
+    """Relative feature error ‖P F − T‖² / ‖T‖² over the central squares of ``images``, for every layer."""
+    student.eval()
+    error, energy = dict.fromkeys(LAYERS, 0.0), dict.fromkeys(LAYERS, 0.0)
+    for start in range(0, len(images), batch):
+        rows = []
+        for image in images[start : start + batch]:
+            cut = min(image.shape[1:])
+            top, left = (image.shape[1] - cut) // 2, (image.shape[2] - cut) // 2
+            square = image[None, :, top : top + cut, left : left + cut].float() / 255
+            rows.append(F.interpolate(square, size=(side, side), mode="bilinear", antialias=True, align_corners=False))
+        squares = torch.cat(rows)
+        features, targets = student(squares), teacher(squares, LAYERS)
+        for layer in LAYERS:
+            t = targets[layer].flatten(2)
+            error[layer] += float((student.projection(layer) @ features[layer].flatten(2) - t).square().sum())
+            energy[layer] += float(t.square().sum())
+    student.train()
+    return {layer: error[layer] / energy[layer] for layer in LAYERS}
+
+
+def export(student: Student, path: str | Path, metadata: dict[str, str]) -> None:
+    """Fold batch norm into the convolutions and write the file that :class:`impasto.features.compact.Compact` reads (fp16)."""
+    tensors = {}
+    for name, convolution in student.convolutions.items():
+        weight = convolution.weight.detach().double()
+        if name in student.norms:
+            norm = student.norms[name]
+            gain = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
+            weight = weight * gain.view(-1, 1, 1, 1)
+            bias = norm.bias.detach().double() - norm.running_mean.double() * gain
+        else:
+            bias = convolution.bias.detach().double()
+        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = weight, bias
+    for layer in LAYERS:
+        tensors[f"{layer}.projection"] = student.projection(layer).detach().double()
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all() or tensor.abs().max() > 6e4:
+            raise ImpastoError(f"{name}: weights do not fit into fp16; train with a lower learning rate")
+    save_file({k: v.half().contiguous() for k, v in tensors.items()}, str(path), {"format": FORMAT, **metadata})
+
+
+def train(
+    config: TrainConfig,
+    data: str | Path,
+    teacher: Extractor,
+    out: str | Path,
+    *,
+    checkpoint: str | Path | None = None,
+    callback: Callable[[TrainProgress], bool | None] | None = None,
+    log: Callable[[str], None] = lambda line: None,
+) -> dict[str, float]:
+    """Train, write ``out`` and return the errors on the validation split.
+
+    Args:
+        config: the settings.
+        data: folder of images, see :func:`impasto.training.data.list_images`.
+        teacher: VGG-19.
+        out: the safetensors file to write.
+        checkpoint: file that is written every ``config.checkpoint_seconds``, and continued from if it exists.
+        callback: receives a :class:`TrainProgress` after each step; returning True stops the run.
+        log: receives a line now and then.
+
+    Raises:
+        ImpastoError: no images, a checkpoint of other settings, or a loss that is not a number.
+    """
+    torch.manual_seed(config.seed)
+    images = read_images(list_images(data, "train"))
+    validation = read_images(list_images(data, "validation"))
+    log(f"{len(images)} training and {len(validation)} validation images")
+
+    student = Student()
+    generator = torch.Generator().manual_seed(config.seed)
+    start_batch = augment(crops(images, 24, config.side, generator), generator)
+    fit_stem(student, teacher, start_batch)
+    fit_projections(student, teacher, start_batch)
+    optimizer = torch.optim.AdamW(
+        [p for p in student.parameters() if p.requires_grad], lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.05, final_div_factor=1e3
+    )
+
+    first = 0
+    if checkpoint and Path(checkpoint).is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        if state["config"] != asdict(config):
+            raise ImpastoError(f"{checkpoint}: made with other settings; remove it or train with the same ones")
+        student.load_state_dict(state["student"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        first = state["step"]
+        log(f"continuing after step {first}")
+
+    def save() -> None:
+        if checkpoint:
+            state = {
+                "config": asdict(config),
+                "student": student.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "step": step + 1,
+            }
+            partial = Path(f"{checkpoint}.partial")
+            torch.save(state, partial)
+            partial.replace(checkpoint)
+
+    step = first - 1
+    started = saved = time.monotonic()
+    student.train()
+    for step in range(first, config.steps):
+        # A generator for each step makes a resumed run see what an undisturbed one would have seen.
+        generator.manual_seed(config.seed * 1_000_003 + step + 1)
+        batch = augment(crops(images, config.batch, config.side, generator), generator)
+        with torch.no_grad():
+            targets = teacher(batch, LAYERS[1:])
+        maps, grams = layer_errors(student, student(batch), targets)
+        loss = torch.stack([*maps.values(), *(config.gram_weight * value for value in grams.values())]).sum()
+        if not torch.isfinite(loss):
+            raise ImpastoError(f"step {step + 1}: the loss is not a number; lower --learning-rate")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
+        optimizer.step()
+        schedule.step()
+        now = time.monotonic()
+        if callback:
+            errors = {layer: value.item() for layer, value in maps.items()}
+            if callback(TrainProgress(step + 1, config.steps, loss.item(), errors, now - started)):
+                break
+        if now - saved > config.checkpoint_seconds:
+            save()
+            saved = now
+    save()
+    errors = evaluate(student, teacher, validation)
+    export(
+        student,
+        out,
+        {"errors": json.dumps({k: round(v, 4) for k, v in errors.items()}), "config": json.dumps(asdict(config))},
+    )
+    return errors
