@@ -5,9 +5,7 @@ The public names load what they need when they are first used, so that ``import 
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImpastoError
@@ -15,7 +13,7 @@ from impasto.errors import ImpastoError
 if TYPE_CHECKING:
     from impasto import samples
     from impasto.features import load_extractor
-    from impasto.measure import measure
+    from impasto.measurement import measure
     from impasto.painting import Painting, Progress, stylize
     from impasto.recipe import Recipe
 
@@ -38,7 +36,7 @@ _HOMES = {
     "Progress": "impasto.painting",
     "Recipe": "impasto.recipe",
     "load_extractor": "impasto.features",
-    "measure": "impasto.measure",
+    "measure": "impasto.measurement",
     "samples": "impasto.samples",
     "stylize": "impasto.painting",
 }
@@ -53,13 +51,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """Importing ``impasto.measure`` binds that module to the package; the public name stays the function."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value.measure if name == "measure" and isinstance(value, ModuleType) else value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -187,9 +187,10 @@ def stylize(
         if checkpoint is not None:
             write_checkpoint(Path(checkpoint), position, recipe.to_json())
 
-    def record(step: int, losses: Losses, image: Tensor | None) -> Progress:
+    def record(index: int, image: Tensor | None = None) -> Progress:
+        losses = position.losses[index]
         return Progress(
-            step, count, lengths[step - 1], losses.content, losses.style, losses.total, position.seconds, image
+            index + 1, count, lengths[index], losses.content, losses.style, losses.total, position.times[index], image
         )
 
     def after_step(at: Position, losses: Losses) -> bool:
@@ -197,7 +198,7 @@ def stylize(
         stop = False
         if callback is not None:
             assert at.state is not None
-            stop = bool(callback(record(len(at.losses), losses, at.state.image)))
+            stop = bool(callback(record(len(at.losses) - 1, at.state.image)))
         if time.monotonic() - written > CHECKPOINT_SECONDS:
             keep()
             written = time.monotonic()
@@ -231,7 +232,7 @@ def stylize(
     return Painting(
         tensor=image,
         alpha=alpha,
-        losses=[record(step, losses, None) for step, losses in enumerate(position.losses, start=1)],
+        losses=[record(index) for index in range(len(position.losses))],
         recipe=recipe,
         notices=tuple(n for p in [photograph, *style_pictures, *([given] if given else [])] for n in p.notices),
         seconds=position.seconds,

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import impasto
+from impasto import painting
 from impasto.cli import main
+from impasto.painting import Painting, Progress
+from impasto.recipe import Input, Recipe
 
 
 @dataclass(frozen=True)
@@ -53,3 +60,51 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     stripes = np.where((x + y)[..., None] % 8 < 4, [220, 60, 20], [20, 60, 160]).astype(np.uint8)
     Image.fromarray(stripes).save("painting.png")
     return tmp_path
+
+
+@dataclass
+class FakeStylize:
+    """Stands in for impasto.stylize: three steps without an extractor. Remembers what it was called with."""
+
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    notices: tuple[str, ...] = ()
+    at_step: Callable[[int], None] = field(default=lambda step: None)
+
+    def __call__(self, content: Any, styles: Any, *, callback: Any, **keywords: Any) -> Painting:
+        self.calls.append({"content": content, "styles": styles, **keywords})
+        picture = torch.linspace(0, 1, 24 * 32).view(1, 1, 24, 32).repeat(1, 3, 1, 1)
+        records = []
+        for step in (1, 2, 3):
+            self.at_step(step)
+            records.append(Progress(step, 3, 32, 0.5 / step, 0.1 / step, 0.2 / step, float(step), picture))
+            callback(records[-1])
+        recipe = Recipe(
+            version=impasto.__version__,
+            content=Input(str(content), sha256(content)),
+            styles=tuple(Input(str(style), sha256(style)) for style in styles),
+            settings={"size": 32, "seed": 5},
+            extractor="compact",
+            extractor_sha256="0" * 64,
+            torch=torch.__version__,
+            threads=torch.get_num_threads(),
+        )
+        return Painting(picture, None, records, recipe, self.notices, 3.0)
+
+
+def sha256(path: Any) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Commands set torch's thread count for the rest of the process, which a test outlives."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, folder: Path) -> FakeStylize:
+    stylize = FakeStylize()
+    monkeypatch.setattr(painting, "stylize", stylize)
+    return stylize

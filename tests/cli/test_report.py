@@ -157,6 +157,12 @@ class TestTimeLeft:
         assert self.after(left, range(61, 71), 0.3, start=6, scale=256) == pytest.approx(30 * 0.3)
         assert self.after(left, range(71, 101), 0.3, start=9, scale=256) == 0
 
+    def test_the_first_step_at_a_scale_is_no_measure(self) -> None:
+        """It also computes the targets."""
+        left = TimeLeft([Scale(128, 60), Scale(256, 40)])
+        self.after(left, range(1, 61), 0.1)
+        assert left(Step(61, scale=256, seconds=9)) == pytest.approx(39 * 0.4)
+
     def test_a_plan_of_another_run_is_not_believed(self) -> None:
         assert self.after(TimeLeft([Scale(128, 7), Scale(256, 7)]), range(1, 26), 0.2) == pytest.approx(15)
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
@@ -23,7 +23,7 @@ from impasto.features.vgg19 import VGG19
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "weights" / "vgg19-caffe.safetensors"
 
 # Written out here, and not taken from the package: what every framework calls its convolutions, and their sizes.
-NAMES = "1_1 1_2 2_1 2_2 3_1 3_2 3_3 3_4 4_1 4_2 4_3 4_4 5_1 5_2 5_3 5_4".split()
+NAMES = [f"{stage}_{index + 1}" for stage, depth in enumerate((2, 2, 4, 4, 4), start=1) for index in range(depth)]
 NUMBERS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512, 512, 512, 512)
 LAYERS = [f"relu{name}" for name in NAMES]
@@ -89,7 +89,7 @@ def keras_features(path: Path, image: Tensor) -> dict[str, Tensor]:
                 corners = [x[:, i : 2 * height : 2, j : 2 * width : 2] for i in (0, 1) for j in (0, 1)]
                 x = np.maximum.reduce(corners)
             layer = f"block{stage}_conv{index}"
-            kernel, bias = (np.float64(file[layer][f"{layer}_{part}_1:0"][()]) for part in "Wb")
+            kernel, bias = (file[layer][f"{layer}_{part}_1:0"][()].astype(np.float64) for part in "Wb")
             height, width = x.shape[1:3]
             padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
             taps = [padded[:, i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3)]
@@ -192,7 +192,8 @@ def test_average_pooling() -> None:
     network = VGG19("avg")
     image = torch.rand(1, 3, 9, 10)
     found = network(image, ["relu1_2", "relu2_1"])
-    second = network.convolutions["conv2_1"]
+    second = network.get_submodule("convolutions.conv2_1")
+    assert isinstance(second, nn.Conv2d)
     averaged = found["relu1_2"][:, :, :8].reshape(1, 64, 4, 2, 5, 2).mean((3, 5))
     expected = F.conv2d(averaged, second.weight, second.bias, padding=1).relu()
     torch.testing.assert_close(found["relu2_1"], expected)
@@ -233,7 +234,9 @@ def test_shapes(network: VGG19) -> None:
 
 
 def test_an_unknown_layer(network: VGG19) -> None:
-    with pytest.raises(ImpastoError, match=r"^relu6_1: the extractor 'vgg19' has no such layer; it has relu1_1, .*5_4$"):
+    with pytest.raises(
+        ImpastoError, match=r"^relu6_1: the extractor 'vgg19' has no such layer; it has relu1_1, .*5_4$"
+    ):
         network(torch.rand(1, 3, 16, 16), ["relu1_1", "relu6_1"])
 
 

@@ -13,7 +13,7 @@ from impasto.cli.options import Debug, Force, Json, Quiet, Threads
 from impasto.errors import ImpastoError
 
 SIZE = 512
-#: A photograph that lies inside the scikit-image wheel (in the public domain, by Stefan van der Walt).
+#: A photograph that lies inside the scikit-image wheel (CC0, by Stéfan van der Walt).
 PHOTOGRAPH = "chelsea.png"
 STYLE = "strokes"
 

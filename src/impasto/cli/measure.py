@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from impasto.cli import options
-from impasto.cli.options import Debug, Json, Threads
-from impasto.cli.report import say, say_json
+from impasto.cli.options import Debug, Json, MaxPixels, Threads
+from impasto.cli.report import note, say, say_json
 
 
 def measure(
@@ -22,23 +22,45 @@ def measure(
         ),
     ],
     extractor: Annotated[
-        str, typer.Option(metavar="vgg19|compact|FILE", help="The CNN that judges; VGG-19 is the one that counts.")
+        str, typer.Option(metavar="vgg19|compact|auto|FILE", help="The CNN that judges; VGG-19 is the one that counts.")
     ] = "vgg19",
+    content_weight: Annotated[float, typer.Option(help="λ, in the total loss.", callback=options.at_least(0))] = 1e-3,
+    style_weights: Annotated[
+        str | None, typer.Option(metavar="W,W...", help="One weight for each painting, such as 0.7,0.3.")
+    ] = None,
     threads: Threads = None,
+    max_pixels: MaxPixels = 64_000_000,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Measure OUT: content, style and total loss, style share, content error, SSIM."""
-    options.check_word_or_file(extractor, ("vgg19", "compact"), "--extractor")
+    options.check_word_or_file(extractor, ("vgg19", "compact", "auto"), "--extractor")
     options.check_files(output, content, *style)
+    shares = options.read_weights(style_weights)
     options.set_threads(threads)
 
-    from impasto.measure import measure as judge
+    from impasto import measurement
 
-    result = asdict(judge(output, content, style, extractor=extractor))
+    result = measurement.measure(
+        output,
+        content,
+        style,
+        style_weights=shares,
+        content_weight=content_weight,
+        extractor=extractor,
+        max_pixels=max_pixels,
+    )
     if json:
-        say_json(result)
-    else:
-        width = max(len(name) for name in result)
-        for name, value in result.items():
-            say(f"{name.replace('_', ' '):<{width}}  {value:.6g}")
+        say_json({"output": output, **asdict(result)})
+        return
+    for label, value in (
+        ("content loss", result.content_loss),
+        ("style loss", result.style_loss),
+        ("total loss", result.total_loss),
+        ("style share", result.style_share),
+        ("content error", result.content_error),
+        ("SSIM", result.ssim),
+    ):
+        say(f"{label:<13}  {value:.6g}")
+    if result.extractor != "vgg19":
+        note(f"measured with {result.extractor}; figures of VGG-19 are the ones that count")

@@ -181,20 +181,20 @@ class TimeLeft:
 
     def __init__(self, plan: Sequence[Scale] = ()) -> None:
         self._plan = plan
-        self._began = (0, 0.0)
-        self._last: Progress | None = None
+        self._first: Progress | None = None
+        self._pace = 0.0
 
     def __call__(self, record: Progress) -> float:
-        if self._last is None:
+        if self._first is None:
             # Of a run that goes on, only the average of all the steps before is known.
-            step, seconds = 0, 0.0
-            self._began = (record.step, record.seconds)
+            self._first, self._pace = record, record.seconds / record.step
+        elif record.scale != self._first.scale:
+            # The first step at a scale also computes its targets: the pixels tell more than its time.
+            self._pace *= (record.scale / self._first.scale) ** 2
+            self._first = record
         else:
-            if record.scale != self._last.scale:
-                self._began = (self._last.step, self._last.seconds)
-            step, seconds = self._began
-        self._last = record
-        return (record.seconds - seconds) / (record.step - step) * self._steps_left(record)
+            self._pace = (record.seconds - self._first.seconds) / (record.step - self._first.step)
+        return self._pace * self._steps_left(record)
 
     def _steps_left(self, record: Progress) -> float:
         """Counted in steps of the scale of now."""
@@ -244,7 +244,8 @@ def say_json(value: dict[str, Any]) -> None:
 
 def note(text: str) -> None:
     """A remark on stderr, always a single line."""
-    _print(f"impasto: {' '.join(text.split())}", sys.stderr)
+    line = " ".join(part.strip() for part in text.splitlines())
+    _print(f"impasto: {line}", sys.stderr)
 
 
 def flush(stream: TextIO) -> None:

@@ -22,7 +22,7 @@ app = typer.Typer(help="The weights on this machine: list, get, add, verify.")
 
 
 _MENDS = {
-    "vgg19": "'impasto weights get vgg19 --force' fetches it anew, 'impasto weights add FILE --force' takes one of yours",
+    "vgg19": "'impasto weights get vgg19 --force' fetches it anew, 'impasto weights add FILE --force' takes yours",
     "compact": "install impasto again",
 }
 
@@ -65,15 +65,15 @@ def get(
 ) -> None:
     """Fetch VGG-19's weights, 80 MB, as published with Keras; goes on where it was cut short."""
     options.one_voice(quiet=quiet, json=json)
-    from impasto.features.weights import download_vgg19, find_vgg19, listing
+    from impasto.features import weights
 
-    if find_vgg19() is None or force:
+    if weights.find_vgg19() is None or force:
         with _progress(silent=quiet or json) as progress:
-            download_vgg19(progress)
+            weights.download_vgg19(progress)
     elif not quiet:
         note(f"{name.value}: its weights are here already; --force fetches them again")
     if not quiet:
-        _say(listing()[0], json=json)
+        _say(weights.listing()[0], json=json)
 
 
 @app.command("add")

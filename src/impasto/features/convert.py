@@ -132,7 +132,7 @@ def _read_own(path: Path, metadata: dict[str, str], convention: str | None) -> V
     if sha256 != metadata.get("sha256"):
         raise ImpastoError(
             f"{path}: tampered with or damaged: the weights in it do not have the hash that it records; "
-            "make it again with 'impasto weights get vgg19' or 'impasto weights add FILE'"
+            "make it again with 'impasto weights get vgg19 --force' or 'impasto weights add FILE --force'"
         )
     recorded = _settle_convention(path, metadata.get("convention"), convention, "")
     return VGG19Weights(tensors, recorded, metadata.get("origin", ""), metadata.get("origin_sha256", ""), sha256)

@@ -121,13 +121,8 @@ def read_keras(path: Path) -> dict[str, Tensor]:
 
 
 def _rename(tensors: dict[str, Any]) -> dict[str, Tensor]:
-    numbered = {
-        f"{name}.{part}": tensors.get(f"features.{number}.{part}")
-        for name, number in NUMBERS.items()
-        for part in ("weight", "bias")
-    }
-    own = {key: tensors.get(key) for key in (*numbered, "mean", "scale")}
-    return {key: tensor for key, tensor in {**own, **numbered}.items() if isinstance(tensor, Tensor)}
+    names = {f"features.{NUMBERS[name]}.{part}": f"{name}.{part}" for name in NUMBERS for part in ("weight", "bias")}
+    return {names.get(key, key): tensor for key, tensor in tensors.items() if isinstance(tensor, Tensor)}
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -29,14 +29,19 @@ class Position:
         step: steps done at this scale.
         state: the picture and the optimizer's memory; None before the first step.
         losses: one entry for every step so far.
-        seconds: time spent so far.
+        times: seconds since the beginning, after every step so far; pauses of a resumed run left out.
     """
 
     level: int = 0
     step: int = 0
     state: State | None = None
     losses: list[Losses] = field(default_factory=list)
-    seconds: float = 0.0
+    times: list[float] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent so far."""
+        return self.times[-1] if self.times else 0.0
 
 
 def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
@@ -47,9 +52,13 @@ def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
     tensors = {f"memory.{name}": tensor.cpu().contiguous() for name, tensor in state.memory.items()}
     tensors["image"] = state.image.cpu().contiguous()
     tensors["losses"] = torch.tensor(
-        [[entry.content, entry.style, entry.total] for entry in position.losses], dtype=torch.float64
-    ).reshape(-1, 3)
-    where = {"level": position.level, "step": position.step, "age": state.age, "seconds": position.seconds}
+        [
+            [entry.content, entry.style, entry.total, seconds]
+            for entry, seconds in zip(position.losses, position.times, strict=True)
+        ],
+        dtype=torch.float64,
+    ).reshape(-1, 4)
+    where = {"level": position.level, "step": position.step, "age": state.age}
     write_atomically(path, save(tensors, {"format": FORMAT, "recipe": recipe, "position": json.dumps(where)}))
 
 
@@ -71,8 +80,8 @@ def read_checkpoint(path: Path, recipe: str, device: str) -> Position:
                 f"{path}: belongs to a run with other images or settings; repeat those, or remove it to begin anew"
             )
         memory = {name[7:]: tensor for name, tensor in tensors.items() if name.startswith("memory.")}
-        losses = [Losses(*row) for row in tensors["losses"].tolist()]
+        rows = tensors["losses"].tolist()
         state = State(tensors["image"], where["age"], memory)
-        return Position(where["level"], where["step"], state, losses, where["seconds"])
+        return Position(where["level"], where["step"], state, [Losses(*row[:3]) for row in rows], [row[3] for row in rows])
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or run without --resume") from error

@@ -87,8 +87,9 @@ def descend(
                     "use --precision fp32, or a smaller --content-weight or --tv-weight"
                 )
             state = step_of(state, gradient, rate(step, scale.steps))
-            position.step, position.state, position.seconds = step + 1, state, time.monotonic() - began
+            position.step, position.state = step + 1, state
             position.losses.append(losses)
+            position.times.append(time.monotonic() - began)
             if after_step(position, losses):
                 return state.image
     assert state is not None

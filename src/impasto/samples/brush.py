@@ -85,7 +85,9 @@ class Paint:
 
         at = (y * np.int32(self.shape[1]) + x)[wet]
         number = np.arange(self.count + first, self.count + first + len(path), dtype=np.int32)
-        place = np.rint(s * FINE).astype(np.int32)[:, None] * (FINE + 1) + np.rint((t + 1) * (FINE / 2)).astype(np.int32)
+        place = np.rint(s * FINE).astype(np.int32)[:, None] * (FINE + 1) + np.rint((t + 1) * (FINE / 2)).astype(
+            np.int32
+        )
         # Of several values for a pixel the last one stays: the strokes lie in their order.
         self.stroke[at] = np.broadcast_to(number[:, None, None], wet.shape)[wet]
         self.place[at] = np.broadcast_to(place, wet.shape)[wet]
@@ -97,18 +99,25 @@ class Paint:
             ground: The bare canvas's color, ``(3,)``.
             variety: What a bristle at tone +1 adds to its stroke's color, ``(3,)``.
         """
+        stroke, place = self.stroke.reshape(self.shape), self.place.reshape(self.shape)
+        around = stroke[1:-1, :-2]
+        hole = (stroke[1:-1, 1:-1] != around) & (stroke[1:-1, 2:] == around)  # missed where a stroke bends sharply
+        hole &= (stroke[:-2, 1:-1] == around) & (stroke[2:, 1:-1] == around)
+        for layer in (stroke, place):
+            layer[1:-1, 1:-1][hole] = layer[1:-1, :-2][hole]
         inside = slice(self.margin, -self.margin)
-        stroke = self.stroke.reshape(self.shape)[inside, inside]
-        place = self.place.reshape(self.shape)[inside, inside]
+        stroke, place = stroke[inside, inside], place[inside, inside]
         s = (place // (FINE + 1)).astype(np.float32) / FINE
         t = (place % (FINE + 1)).astype(np.float32) * np.float32(2 / FINE) - 1
 
         hair = (t + 1) * np.float32((BRISTLES - 1) / 2)
         left = np.minimum(hair.astype(np.int32), BRISTLES - 2)
+        part = hair - left.astype(np.float32)
         bristles = np.concatenate([*self.bristles, np.zeros((1, 2, BRISTLES), np.float32)]).reshape(-1)
         at = (stroke + (stroke < 0) * np.int32(self.count + 1)) * np.int32(2 * BRISTLES) + left
-        begin = bristles[at] + (hair - left) * (bristles[at + 1] - bristles[at])
-        end = bristles[at + BRISTLES] + (hair - left) * (bristles[at + BRISTLES + 1] - bristles[at + BRISTLES])
+        begin = bristles[at] + part * (bristles[at + 1] - bristles[at])
+        at += BRISTLES
+        end = bristles[at] + part * (bristles[at + 1] - bristles[at])
         tone = begin + s * (end - begin)
 
         table = np.concatenate([*self.colors, ground.reshape(1, 3).astype(np.float32)])
@@ -122,7 +131,7 @@ class Paint:
 def _between(values: Array, at: Array) -> Array:
     """Linear interpolation along the second axis at fractional indices."""
     index = np.clip(at.astype(np.int32), 0, values.shape[1] - 2)
-    part = (at - index).reshape([-1] + [1] * (values.ndim - 2))
+    part = (at - index).astype(np.float32).reshape([-1] + [1] * (values.ndim - 2))
     low = values[:, index]
     return low + part * (values[:, index + 1] - low)
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Canvas", "blur", "colors", "gradient", "light", "mix", "smoothstep"]
 
-Array = NDArray[np.float32]
+#: float32 unless a docstring says otherwise.
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ class Canvas:
 
     def sample(self, field: Array, x: Array, y: Array) -> Array:
         """The field, ``(height, width)`` or ``(height, width, C)``, bilinearly at the points (x, y)."""
-        px = np.clip(x * np.float32(self.unit) - 0.5, 0, self.width - 1.001)
-        py = np.clip(y * np.float32(self.unit) - 0.5, 0, self.height - 1.001)
+        px, py = np.broadcast_arrays(
+            x * np.float32(self.unit) - np.float32(0.5), y * np.float32(self.unit) - np.float32(0.5)
+        )
+        px, py = np.clip(px, 0, self.width - 1.001), np.clip(py, 0, self.height - 1.001)
         ix, iy = px.astype(np.int32), py.astype(np.int32)
         ax, ay = (px - ix).astype(np.float32), (py - iy).astype(np.float32)
         flat = field.reshape(self.height * self.width, *field.shape[2:])
@@ -127,11 +131,11 @@ def blur(image: Array, sigma: float) -> Array:
         for axis, count in ((0, height), (1, width)):
             at = (np.arange(count, dtype=np.float32) + np.float32(0.5)) / step + np.float32(0.5)
             index = at.astype(np.int32)
-            part = (at - index).reshape([-1 if a == axis else 1 for a in range(image.ndim)])
+            part = (at - index).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(image.ndim)])
             low, high = np.take(small, index + 1, axis=axis), np.take(small, index + 2, axis=axis)
             small = low + part * (high - low)
         return small
-    if sigma <= 0:
+    if sigma < 0.05:  # nothing to see
         return image
     reach = max(1, int(np.ceil(2.5 * sigma)))
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
@@ -143,9 +147,7 @@ def blur(image: Array, sigma: float) -> Array:
         image = taps[reach] * image
         for tap in range(reach):
             mirrored = 2 * reach - tap
-            image += taps[tap] * (
-                _slice(padded, axis, tap, count) + _slice(padded, axis, mirrored, count)
-            )
+            image += taps[tap] * (_slice(padded, axis, tap, count) + _slice(padded, axis, mirrored, count))
     return image
 
 
@@ -160,10 +162,8 @@ def smoothstep(low: float, high: float, value: Array) -> Array:
 
 
 def mix(first: Array, second: Array, amount: Array) -> Array:
-    """From ``first`` (amount 0) to ``second`` (amount 1); an amount without channels is given one."""
-    if amount.ndim < max(first.ndim, second.ndim):
-        amount = amount[..., None]
-    return first + amount * (second - first)
+    """From the vectors ``first`` (amount 0) to ``second`` (amount 1), ``(..., C)``; one amount each, ``(...)``."""
+    return first + amount[..., None] * (second - first)
 
 
 def colors(*codes: str) -> Array:

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+import impasto
+from impasto import features
+from impasto.images import save_image
+from impasto.recipe import Input, Recipe
+
+from .conftest import FakeStylize, Run, sha256
+
+PICTURE = torch.full((1, 3, 24, 32), 0.5)
+
+
+@pytest.fixture
+def recipe(fake: FakeStylize, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """Of out.png, a picture in the current folder that the fake painted from photo.png and painting.png."""
+    monkeypatch.setattr(features, "load_extractor", lambda name: SimpleNamespace(sha256="0" * 64))
+    recipe = Recipe(
+        version=impasto.__version__,
+        content=Input("photo.png", sha256("photo.png")),
+        styles=(Input("painting.png", sha256("painting.png")),),
+        settings={"size": 32, "seed": 5, "extractor": "compact", "init": "content"},
+        extractor="compact",
+        extractor_sha256="0" * 64,
+        torch=torch.__version__,
+        threads=torch.get_num_threads(),
+    )
+    write(recipe)
+    return recipe
+
+
+def write(recipe: Recipe, depth: int = 8, name: str = "out.png") -> None:
+    save_image(name, PICTURE, recipe=recipe.to_json(), depth=depth, force=True)
+
+
+def test_same_inputs_same_settings(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+    result = run("rerun", "out.png", "-o", "again.png")
+    assert result.code == 0
+    assert result.out == "The painting is in again.png (32 x 24 pixels, 3 s).\n"
+    assert all(line.startswith("step") for line in result.err.splitlines())
+    assert fake.calls == [
+        {
+            "content": Path("photo.png"),
+            "styles": [Path("painting.png")],
+            **recipe.settings,
+            "max_pixels": 64_000_000,
+            "checkpoint": Path("again.png.checkpoint"),
+            "resume": False,
+        }
+    ]
+
+
+def test_files_that_moved_keep_their_names_in_the_recipe(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+    Path("moved").mkdir()
+    Path("photo.png").rename("moved/cat.png")
+    Path("painting.png").rename("moved/sea.png")
+    result = run("rerun", "out.png", "-o", "again.png", "--content", "moved/cat.png", "--style", "moved/sea.png")
+    assert result.code == 0
+    assert fake.calls[0]["content"] == Path("moved/cat.png")
+    assert fake.calls[0]["styles"] == [Path("moved/sea.png")]
+    again = Recipe.from_file("again.png")
+    assert (again.content, again.styles) == (recipe.content, recipe.styles)
+
+
+def test_the_picture_to_begin_with_is_found_too(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+    Image.new("RGB", (32, 24)).save("begin.png")
+    begin = Input("start.png", sha256("begin.png"))
+    write(replace(recipe, init_image=begin, settings={**recipe.settings, "init": "start.png"}))
+    result = run("rerun", "out.png", "-o", "again.png")
+    assert result.code == 2
+    assert result.error == "impasto: error: start.png is not there: say where it lies now with --init FILE"
+    assert run("rerun", "out.png", "-o", "again.png", "--init", "begin.png").code == 0
+    assert fake.calls[0]["init"] == "begin.png"
+    again = Recipe.from_file("again.png")
+    assert (again.init_image, again.settings["init"]) == (begin, "start.png")
+
+
+def test_a_changed_input_is_refused(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+    Image.new("RGB", (32, 24)).save("painting.png")
+    result = run("rerun", "out.png", "-o", "again.png")
+    assert result.code == 2
+    assert "painting.png is not the file the picture was made from" in result.error
+    assert "--style" in result.error
+    assert fake.calls == []
+    assert not Path("again.png").exists()
+
+
+def test_other_weights_are_refused(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+    write(replace(recipe, extractor_sha256="f" * 64))
+    result = run("rerun", "out.png", "-o", "again.png")
+    assert result.code == 2
+    assert result.error.startswith("impasto: error: --extractor: compact has other weights than those that made")
+    assert fake.calls == []
+
+
+def test_as_many_styles_as_there_were(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+    result = run("rerun", "out.png", "-o", "again.png", "--style", "painting.png", "--style", "photo.png")
+    assert result.code == 2
+    assert result.error == "impasto: error: --style: given 2 times, but out.png was made with 1; give each, in order"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"torch": "2.0.0"}, f"impasto: made with torch 2.0.0, this is {torch.__version__}: the picture may differ"),
+        ({"version": "0.0.9"}, f"impasto: made with impasto 0.0.9, this is {impasto.__version__}: the picture may"),
+    ],
+)
+def test_what_may_differ_is_one_line(
+    run: Run, fake: FakeStylize, recipe: Recipe, change: dict[str, str], line: str
+) -> None:
+    write(replace(recipe, **change))  # type: ignore[arg-type]
+    result = run("rerun", "out.png", "-o", "again.png")
+    assert result.code == 0
+    lines = result.err.splitlines()
+    assert lines[0].startswith(line)
+    assert all(line.startswith("step") for line in lines[1:])
+
+
+def test_threads_are_the_recipes(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+    threads = torch.get_num_threads() + 1
+    write(replace(recipe, threads=threads))
+    result = run("rerun", "out.png", "-o", "again.png")
+    assert result.code == 0
+    assert "threads" not in result.err
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(("name", "depth"), [("out.png", 8), ("out.png", 16), ("out.tif", 8), ("out.tif", 16)])
+def test_as_many_bits_as_before(run: Run, fake: FakeStylize, recipe: Recipe, name: str, depth: int) -> None:
+    write(recipe, depth, name)
+    assert run("rerun", name, "-o", "again.png").code == 0
+    assert Path("again.png").read_bytes()[24] == depth
+    assert run("rerun", name, "-o", "eight.png", "--depth", "8").code == 0
+    assert Path("eight.png").read_bytes()[24] == 8
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [("photo.png", "photo.png carries no recipe"), ("gone.png", "gone.png is not there"), ("bad.png", "is damaged")],
+)
+def test_no_recipe(run: Run, fake: FakeStylize, recipe: Recipe, picture: str, message: str) -> None:
+    save_image("bad.png", PICTURE, recipe="{}")
+    result = run("rerun", picture, "-o", "again.png")
+    assert result.code == 2
+    assert message in result.error
+
+
+def test_an_existing_file_is_kept(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+    result = run("rerun", "out.png", "-o", "photo.png")
+    assert result.code == 2
+    assert "photo.png" in result.error
+    assert "--force" in result.error
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".tif"])
+def test_for_real_the_same_bytes(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Also from another folder and after the inputs moved along with the picture."""
+    output = f"made/out{ending}"
+    Path("made").mkdir()
+    for name in ("photo.png", "painting.png"):
+        Path(name).rename(f"made/{name}")
+    options = ("--size", 40, "--steps", 2, "--extractor", "compact", "--init", "noise", "--threads", 1, "--quiet")
+    assert run("stylize", "made/photo.png", "made/painting.png", "-o", output, *options).code == 0
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    result = run("rerun", f"../{output}", "-o", f"again{ending}", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    assert Path(f"again{ending}").read_bytes() == Path(f"../{output}").read_bytes()

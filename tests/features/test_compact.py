@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from impasto.errors import ImpastoError
+from impasto.features import load_extractor
+from impasto.features.compact import Compact, is_compact, shipped_path
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
+from impasto.features.vgg19 import VGG19
+from impasto.losses import gram_matrix
+
+
+@pytest.fixture(scope="module")
+def compact() -> Compact:
+    return Compact.from_file()
+
+
+class TestTheShippedFile:
+    def test_is_small(self) -> None:
+        assert shipped_path().stat().st_size <= 6_000_000
+
+    def test_has_the_layers_of_the_metric(self, compact: Compact) -> None:
+        assert set(compact.layers) == {CONTENT_LAYER, *STYLE_LAYERS}
+        assert compact.channels("relu4_1") == 512, "the losses count VGG-19's channels"
+        assert compact.sha256 == hashlib.sha256(shipped_path().read_bytes()).hexdigest()
+
+    def test_shapes(self, compact: Compact) -> None:
+        found = compact(torch.rand(2, 3, 64, 48), compact.layers)
+        assert [tuple(found[layer].shape[2:]) for layer in ("relu1_1", "relu3_1", "relu5_1")] == [(64, 48), (16, 12), (4, 3)]
+
+    def test_gradients_reach_the_pixels_only(self, compact: Compact) -> None:
+        image = torch.rand(1, 3, 32, 32).requires_grad_()
+        sum(maps.square().sum() for maps in compact(image, compact.layers).values()).backward()  # type: ignore[union-attr]
+        assert image.grad is not None
+        assert image.grad.abs().sum() > 0
+        assert all(parameter.grad is None for parameter in compact.parameters())
+
+    def test_has_a_card(self) -> None:
+        card = shipped_path().with_suffix(".md").read_text(encoding="utf-8")
+        for word in ("data", "settings", "scores", "license"):
+            assert word in card.lower(), word
+
+    def test_sees_what_vgg19_sees(self, compact: Compact, shared: Path) -> None:
+        """The distance between two pictures, in features and in Gram matrices, is nearly VGG-19's own."""
+        from impasto.images import load_image
+        from impasto.refine.pyramid import fit
+
+        teacher = VGG19.from_file(shared / "weights" / "vgg19-caffe.safetensors")
+        classics = shared / "data" / "classics"
+        one = fit(load_image(classics / "contents" / "tubingen.jpg").tensor, 160)
+        two = fit(load_image(classics / "styles" / "starry_night.jpg").tensor, 160)[..., :120, :160]
+        one = one[..., :120, :160]
+        for layer in compact.layers:
+            (a, b), (x, y) = ([network(image, [layer])[layer] for image in (one, two)] for network in (teacher, compact))
+            ratio = ((x - y).square().sum() / (a - b).square().sum()).item()
+            assert 0.3 < ratio < 1.2, layer
+            ratio = ((gram_matrix(x) - gram_matrix(y)).norm() / (gram_matrix(a) - gram_matrix(b)).norm()).item()
+            assert 0.6 < ratio < 1.3, layer
+
+
+class TestLoading:
+    def test_by_name_and_by_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
+        assert load_extractor("compact").name == "compact"
+        assert load_extractor("auto").name == "compact", "where there is no VGG-19"
+        assert load_extractor(shipped_path()).name == "compact"
+        with pytest.raises(ImpastoError, match="vgg19: its weights are not on this machine; 'impasto weights get vgg19'"):
+            load_extractor("vgg19")
+
+    def test_something_else(self, tmp_path: Path) -> None:
+        save_file({"a": torch.ones(2)}, tmp_path / "other.safetensors")
+        assert not is_compact(tmp_path / "other.safetensors")
+        assert not is_compact(tmp_path / "missing.safetensors")
+        with pytest.raises(ImpastoError, match="no intact weights of the compact extractor"):
+            Compact.from_file(tmp_path / "other.safetensors")
+
+    @pytest.mark.parametrize("keep", [0, 100, -1])
+    def test_cut(self, tmp_path: Path, keep: int) -> None:
+        path = tmp_path / "compact.safetensors"
+        path.write_bytes(shipped_path().read_bytes()[:keep])
+        with pytest.raises(ImpastoError, match=r"compact\.safetensors: .*compact extractor; give"):
+            Compact.from_file(path)
+
+    def test_unknown_layer(self, compact: Compact) -> None:
+        with pytest.raises(ImpastoError, match="relu3_4: the extractor 'compact' has no such layer; it has relu1_1"):
+            compact(torch.rand(1, 3, 32, 32), ["relu3_4"])

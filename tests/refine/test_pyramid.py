@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from impasto.refine.pyramid import carry_over, enlarge, fit, fit_style, plan
+
+
+def test_the_default_plan() -> None:
+    assert [(scale.longest, scale.steps) for scale in plan(512)] == [(128, 150), (256, 80), (512, 40)]
+    assert [scale.longest for scale in plan(1000)] == [125, 250, 500, 1000]
+    assert [(scale.longest, scale.steps) for scale in plan(64)] == [(64, 150)]
+
+
+@given(st.integers(1, 5000), st.integers(1, 2000), st.integers(1, 1000))
+def test_any_plan(size: int, steps: int, smallest: int) -> None:
+    scales = plan(size, steps, smallest)
+    assert sum(scale.steps for scale in scales) == steps
+    assert all(scale.steps >= 1 for scale in scales)
+    assert scales[-1].longest == size
+    assert all(scale.longest >= min(size, smallest) for scale in scales)
+    for coarse, fine in zip(scales, scales[1:], strict=False):
+        assert abs(2 * coarse.longest - fine.longest) <= 1
+
+
+def test_most_of_the_work_is_small() -> None:
+    assert [scale.steps for scale in plan(512, 27)] == [15, 8, 4]
+
+
+def test_fit() -> None:
+    assert fit(torch.rand(1, 3, 30, 60), 20).shape == (1, 3, 10, 20)
+    assert fit_style(torch.rand(1, 3, 30, 60), 20, smallest=5).shape == (1, 3, 10, 20)
+    # A narrow painting stays wide enough for the extractor.
+    assert min(fit_style(torch.rand(1, 3, 4, 100), 50, smallest=16).shape[-2:]) >= 16
+
+
+class TestEnlarge:
+    def test_an_untouched_photograph_becomes_the_larger_photograph(self, pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+        content, _ = pair
+        coarse = fit(content, 32)
+        torch.testing.assert_close(enlarge(coarse, coarse, content, detail=1.0), content, rtol=0, atol=1e-6)
+
+    def test_without_detail_it_is_only_resized(self, pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+        content, _ = pair
+        coarse = fit(content, 32)
+        assert torch.equal(enlarge(coarse, coarse, content, detail=0.0), fit(coarse, 64))
+
+    def test_stays_in_range(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        content = torch.rand(1, 3, 32, 32, generator=generator).round()
+        larger = enlarge(torch.ones(1, 3, 16, 16), fit(content, 16), content, detail=1.0)
+        assert larger.min() >= 0
+        assert larger.max() <= 1
+
+
+def test_carry_over_keeps_a_constant() -> None:
+    torch.testing.assert_close(carry_over(torch.full((1, 3, 5, 7), 0.3), (9, 14)), torch.full((1, 3, 9, 14), 0.3))
+    assert pytest.approx(1) == float(carry_over(torch.eye(3).expand(1, 3, 3, 3), (6, 6)).max())

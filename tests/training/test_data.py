@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from impasto.errors import ImpastoError
+from impasto.training.data import augment, crops, list_images, read_images
+
+
+def fill(folder: Path, count: int) -> None:
+    for index in range(count):
+        Image.new("RGB", (40 + index, 30), (index, 0, 0)).save(folder / f"{index:03}.png")
+
+
+def test_every_twentieth_is_for_validation(tmp_path: Path) -> None:
+    fill(tmp_path, 41)
+    assert [path.name for path in list_images(tmp_path, "validation")] == ["000.png", "020.png", "040.png"]
+    assert len(list_images(tmp_path, "train")) == 38
+
+
+def test_the_manifest_decides(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    (tmp_path / "manifest.csv").write_text("file,split\n002.png,train\n000.png,validation\n", encoding="utf-8")
+    assert list_images(tmp_path, "train") == [tmp_path / "002.png"]
+    assert list_images(tmp_path, "validation") == [tmp_path / "000.png"]
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    with pytest.raises(ImpastoError, match="nowhere: no such folder; give --data a folder of images"):
+        list_images(tmp_path / "nowhere")
+    with pytest.raises(ImpastoError, match="no train images in it"):
+        list_images(tmp_path)
+
+
+def test_large_images_are_reduced(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 150), "red").save(tmp_path / "a.png")
+    (image,) = read_images([tmp_path / "a.png"], longest=100)
+    assert image.shape == (3, 50, 100)
+    assert image.dtype == torch.uint8
+    assert image[0].min() == 255
+
+
+def test_crops_and_augmentation_follow_the_seed() -> None:
+    images = [torch.randint(0, 256, (3, 50, 70), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))]
+
+    def batch(seed: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return augment(crops(images, 16, 32, generator), generator)
+
+    assert torch.equal(batch(1), batch(1))
+    assert not torch.equal(batch(1), batch(2))
+    assert batch(1).shape == (16, 3, 32, 32)
+    assert batch(1).min() >= 0
+    assert batch(1).max() <= 1
+
+
+def test_some_rows_stay_as_they_are() -> None:
+    plain = torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    changed = augment(plain.clone(), torch.Generator().manual_seed(0))
+    same = (changed == plain).flatten(1).all(1).sum()
+    assert 5 < same < 40

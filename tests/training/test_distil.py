@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.errors import ImpastoError
+from impasto.features.compact import PIXEL_MEAN, Compact
+from impasto.features.extractor import VGG19_CHANNELS, Extractor
+from impasto.training import distil
+from impasto.training.distil import LAYERS, Student, TrainConfig, TrainProgress, export, train
+
+CONFIG = TrainConfig(steps=6, batch=2, side=32, checkpoint_seconds=0)
+
+
+class Teacher(Extractor):
+    """One random convolution a layer, with VGG-19's channels and strides: something to learn in no time."""
+
+    name = "teacher"
+    layers = LAYERS
+
+    def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        found = {}
+        for layer in layers:
+            generator = torch.Generator().manual_seed(int(layer[4]))
+            kernel = torch.randn(VGG19_CHANNELS[layer], 3, 3, 3, generator=generator)
+            pooled = F.avg_pool2d(image - torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), 2 ** (int(layer[4]) - 1))
+            found[layer] = F.conv2d(pooled, kernel, torch.full((len(kernel),), 0.05), padding=1).relu()
+        return found
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    generator = np.random.default_rng(0)
+    for index in range(21):
+        coarse = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((64, 48), Image.Resampling.BICUBIC).save(folder / f"{index:02}.png")
+    return folder
+
+
+def test_the_stem_is_exact_and_the_error_falls(data: Path, tmp_path: Path) -> None:
+    heard: list[TrainProgress] = []
+    config = TrainConfig(steps=40, batch=4, side=32)
+    errors = train(config, data, Teacher(), tmp_path / "out.safetensors", callback=heard.append)
+    assert errors["relu1_1"] < 1e-6, "relu1_1 is found by least squares"
+    assert [record.step for record in heard] == list(range(1, 41))
+    early, late = (sum(record.loss for record in part) for part in (heard[2:10], heard[-8:]))
+    assert late < 0.8 * early
+
+
+def test_the_file_sees_what_the_student_sees(data: Path, tmp_path: Path) -> None:
+    """Batch norm is folded away, and R F has the distances of P F."""
+    torch.manual_seed(0)
+    student = Student()
+    images = torch.rand(4, 3, 32, 48)
+    distil.fit_stem(student, Teacher(), images)
+    distil.fit_projections(student, Teacher(), images)
+    for _ in range(30):
+        student(images)  # Settles the statistics of batch norm.
+    student.eval()
+    export(student, tmp_path / "out.safetensors", {"note": "test"})
+    compact = Compact.from_file(tmp_path / "out.safetensors")
+    one, two = images[:1], images[1:2]
+    with torch.no_grad():
+        for layer in LAYERS:
+            P = student.projection(layer)
+            theirs = [P @ student(image)[layer].flatten(2) for image in (one, two)]
+            ours = [compact(image, [layer])[layer].flatten(2) for image in (one, two)]
+            expected, found = (pair[0] - pair[1] for pair in (theirs, ours))
+            assert found.square().sum().item() == pytest.approx(expected.square().sum().item(), rel=0.02), layer
+            expected, found = (pair[0] @ pair[0].mT - pair[1] @ pair[1].mT for pair in (theirs, ours))
+            assert found.square().sum().item() == pytest.approx(expected.square().sum().item(), rel=0.04), layer
+    with safe_open(str(tmp_path / "out.safetensors"), framework="pt") as file:
+        assert file.metadata()["note"] == "test"
+        assert file.get_tensor("relu4_1.weight").dtype == torch.float16
+
+
+def test_a_resumed_training_ends_in_the_same_bytes(data: Path, tmp_path: Path) -> None:
+    train(CONFIG, data, Teacher(), tmp_path / "undisturbed.safetensors")
+
+    def interrupt(record: TrainProgress) -> None:
+        if record.step == 4:
+            raise KeyboardInterrupt
+
+    resumed = tmp_path / "resumed.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, data, Teacher(), resumed, checkpoint=tmp_path / "run", callback=interrupt)
+    steps: list[int] = []
+    train(
+        CONFIG, data, Teacher(), resumed, checkpoint=tmp_path / "run", callback=lambda record: steps.append(record.step)
+    )
+    assert steps == [4, 5, 6], "the step that was interrupted before its checkpoint is done again"
+    assert resumed.read_bytes() == (tmp_path / "undisturbed.safetensors").read_bytes()
+
+
+def test_a_checkpoint_of_other_settings(data: Path, tmp_path: Path) -> None:
+    train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", checkpoint=tmp_path / "run")
+    with pytest.raises(ImpastoError, match="run: made with other settings"):
+        train(TrainConfig(steps=7), data, Teacher(), tmp_path / "b.safetensors", checkpoint=tmp_path / "run")
