@@ -187,7 +187,7 @@ class TestMistakes:
             ({"steps": 0}, "--steps: 0 is out of range"),
             ({"content_weight": -1.0}, "--content-weight: -1.0 is out of range"),
             ({"content_weight": float("nan")}, "--content-weight: nan is out of range"),
-            ({"optimizer": "sgd"}, "--optimizer: 'sgd' is unknown; give adam or lbfgs"),
+            ({"optimizer": "sgd"}, "--optimizer: 'sgd' is unknown; give lbfgs or adam"),
             ({"preserve_color": "hue"}, "--preserve-color: 'hue' is unknown; give none, luminance or histogram"),
             ({"style_weights": (1.0, 2.0)}, "--style-weights: 2 weights for 1 paintings"),
             ({"style_weights": (0.0,)}, "--style-weights: all are 0"),

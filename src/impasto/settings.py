@@ -26,7 +26,7 @@ class Settings:
         style_weights: one weight for each painting; equal ones if None.
         tv_weight: weight of the total variation; smooths.
         steps: steps over all scales; None for the default of the size.
-        optimizer: ``adam`` or ``lbfgs``.
+        optimizer: ``lbfgs`` or ``adam``.
         init: what the run begins with: ``content``, ``noise``, ``style``, or the path of a picture.
         seed: of the noise.
         extractor: ``auto``, ``compact``, ``vgg19``, or a file of weights.
@@ -45,7 +45,7 @@ class Settings:
     style_weights: tuple[float, ...] | None = None
     tv_weight: float = 0.0
     steps: int | None = None
-    optimizer: Algorithm = "adam"
+    optimizer: Algorithm = "lbfgs"
     init: str = "content"
     seed: int = 0
     extractor: str = "auto"
@@ -56,7 +56,7 @@ class Settings:
     content_layers: Mapping[str, float] | None = None
     style_layers: Mapping[str, float] | None = None
     pooling: Literal["max", "avg"] = "max"
-    detail: float = 0.5
+    detail: float = 1.0
 
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> Settings:
@@ -81,6 +81,8 @@ class Settings:
         _number("tv_weight", settings.tv_weight, 0)
         _number("seed", settings.seed, 0, whole=True)
         _number("detail", settings.detail, 0)
+        if settings.detail > 1:
+            raise ImpastoError(f"--detail: {settings.detail} is out of range; give a number from 0 to 1")
         if settings.steps is not None:
             _number("steps", settings.steps, 1, whole=True)
         return settings

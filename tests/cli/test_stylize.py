@@ -112,7 +112,7 @@ def test_every_option_arrives(run: Run, fake: FakeStylize) -> None:
         (("--tv-weight", "inf"), r"'--tv-weight': inf is not a number from 0 up"),
         (("--threads", "0"), r"'--threads': 0 is not a number from 1 up"),
         (("--preview-every", "0"), r"'--preview-every'"),
-        (("--optimizer", "sgd"), r"'--optimizer': 'sgd' is not one of 'adam', 'lbfgs'"),
+        (("--optimizer", "sgd"), r"'--optimizer': 'sgd' is not one of 'lbfgs', 'adam'"),
         (("--device", "tpu"), r"'--device': 'tpu' is not one of"),
         (("--depth", "12"), r"'--depth': '12' is not one of '8', '16'"),
         (("--init", "nosie"), r"--init: 'nosie' is neither a file nor one of content, noise, style"),

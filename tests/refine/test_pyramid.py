@@ -5,13 +5,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.refine.pyramid import carry_over, enlarge, fit, fit_style, plan
+from impasto.refine.pyramid import carry_over, default_steps, enlarge, fit, fit_style, plan
 
 
 def test_the_default_plan() -> None:
-    assert [(scale.longest, scale.steps) for scale in plan(512)] == [(128, 150), (256, 80), (512, 40)]
-    assert [scale.longest for scale in plan(1000)] == [125, 250, 500, 1000]
-    assert [(scale.longest, scale.steps) for scale in plan(64)] == [(64, 150)]
+    assert [(scale.longest, scale.steps) for scale in plan(512)] == [(64, 60), (128, 80), (256, 48), (512, 25)]
+    assert [scale.longest for scale in plan(1000)] == [62, 125, 250, 500, 1000]
+    assert [scale.longest for scale in plan(90)] == [90]
+    assert default_steps(16) == 60
+    assert 48 < default_steps(181) < 80
+    assert default_steps(8192) == 15
+
+
+@given(st.integers(1, 5000), st.integers(1, 1000))
+def test_the_number_of_steps_tells_the_default_plan(size: int, smallest: int) -> None:
+    """A recipe keeps the sum only."""
+    scales = plan(size, None, smallest)
+    assert plan(size, sum(scale.steps for scale in scales), smallest) == scales
 
 
 @given(st.integers(1, 5000), st.integers(1, 2000), st.integers(1, 1000))
@@ -25,8 +35,9 @@ def test_any_plan(size: int, steps: int, smallest: int) -> None:
         assert abs(2 * coarse.longest - fine.longest) <= 1
 
 
-def test_most_of_the_work_is_small() -> None:
-    assert [scale.steps for scale in plan(512, 27)] == [15, 8, 4]
+def test_few_steps_are_shared_out_like_the_default_ones() -> None:
+    assert [scale.steps for scale in plan(512, 21)] == [7, 8, 4, 2]
+    assert [(scale.longest, scale.steps) for scale in plan(512, 2)] == [(256, 1), (512, 1)]
 
 
 def test_fit() -> None:

@@ -43,8 +43,8 @@ Number = TypeVar("Number", int, float)
 class Optimizer(str, Enum):
     """How the picture descends."""
 
-    adam = "adam"
     lbfgs = "lbfgs"
+    adam = "adam"
 
 
 class Color(str, Enum):

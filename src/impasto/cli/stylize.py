@@ -80,7 +80,7 @@ def stylize(
             help="Steps over all scales (default: fitted to the size).", callback=at_least(1), rich_help_panel=DESCENT
         ),
     ] = None,
-    optimizer: Annotated[Optimizer, typer.Option(help="The algorithm.", rich_help_panel=DESCENT)] = Optimizer.adam,
+    optimizer: Annotated[Optimizer, typer.Option(help="The algorithm.", rich_help_panel=DESCENT)] = Optimizer.lbfgs,
     init: Annotated[
         str,
         typer.Option(metavar="content|noise|style|FILE", help="The picture to begin with.", rich_help_panel=DESCENT),
@@ -118,7 +118,7 @@ def stylize(
             callback=at_least(0),
             rich_help_panel=LOOK,
         ),
-    ] = 0.5,
+    ] = 1.0,
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)] = Device.auto,
     precision: Annotated[
         Precision, typer.Option(help="auto is bf16 where the device is fast at it.", rich_help_panel=MACHINE)

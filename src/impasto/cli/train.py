@@ -39,8 +39,14 @@ def extractor(
     side: Annotated[int, typer.Option(help="Side of a crop in pixels.", callback=at_least(32))] = 112,
     learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 3e-3,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.", callback=at_least(0))] = 1e-4,
-    gram_weight: Annotated[float, typer.Option(help="Of the error of the Gram matrices.", callback=at_least(0))] = 0.5,
+    gram_weight: Annotated[float, typer.Option(help="Of the error of the Gram matrices.", callback=at_least(0))] = 1.0,
+    painted: Annotated[int, typer.Option(help="Crops a step that the network itself painted.", callback=at_least(0))] = 4,
+    paint_every: Annotated[int, typer.Option(help="Steps between two paintings.", callback=at_least(1))] = 60,
     seed: Annotated[int, typer.Option(help="Of weights, crops and their order.", callback=at_least(0))] = 0,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Checkpoint of an earlier training to begin with.", show_default=False),
+    ] = None,
     threads: Threads = None,
     resume: Resume = False,
     force: Force = False,
@@ -55,6 +61,10 @@ def extractor(
         raise ImpastoError(f"--data: {data} is no folder; name one with images in it")
     if out.suffix != ".safetensors":
         raise ImpastoError(f"--out: {out} has to end in .safetensors")
+    if painted > batch:
+        raise ImpastoError(f"--painted: {painted} of {batch} crops; give at most --batch")
+    if start_from is not None and not start_from.is_file():
+        raise ImpastoError(f"--start-from: there is no {start_from}; name the checkpoint of an earlier training")
     if not out.parent.is_dir():
         raise ImpastoError(f"--out: there is no folder {out.parent}; make it first")
     if out.exists() and not force:
@@ -78,6 +88,8 @@ def extractor(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         gram_weight=gram_weight,
+        painted=painted,
+        paint_every=paint_every,
         seed=seed,
     )
     said_at = -60.0
@@ -107,7 +119,16 @@ def extractor(
             note(line)
 
     try:
-        errors = train(config, data, load_extractor(teacher), out, checkpoint=checkpoint, callback=listen, log=log)
+        errors = train(
+            config,
+            data,
+            load_extractor(teacher),
+            out,
+            checkpoint=checkpoint,
+            start_from=start_from,
+            callback=listen,
+            log=log,
+        )
     except KeyboardInterrupt:
         note(f"stopped; the same command with --resume goes on from {checkpoint}" if checkpoint.exists() else "stopped")
         raise typer.Exit(130) from None

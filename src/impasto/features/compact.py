@@ -7,12 +7,13 @@ matrices, are then the ones of P F, at the width of the small network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -95,26 +96,29 @@ class Compact(Extractor):
             ImpastoError: the file is missing, cut, or holds something else.
         """
         path = shipped_path() if path is None else Path(path)
-        extractor = cls()
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                if (file.metadata() or {}).get("format") != FORMAT:
-                    raise ImpastoError(
-                        f"{path}: not weights of the compact extractor; give a file of 'impasto train extractor'"
-                    )
-                for name, convolution in extractor.convolutions.items():
-                    convolution.weight.copy_(file.get_tensor(f"{name}.weight"))
-                    convolution.bias.copy_(file.get_tensor(f"{name}.bias"))
-                for name in extractor.layers:
-                    projection = file.get_tensor(f"{name}.projection").double()
-                    extractor.metrics[name].copy_(torch.linalg.qr(projection, mode="r").R)
-        except ImpastoError:
-            raise
-        except Exception as error:
+        if path.is_file() and not is_compact(path):
             raise ImpastoError(
-                f"{path}: cannot be read as weights of the compact extractor ({error}); give an intact file"
+                f"{path}: no intact weights of the compact extractor; give a file of 'impasto train extractor'"
+            )
+        try:
+            extractor = cls.from_tensors(load_file(path))
+        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            raise ImpastoError(
+                f"{path}: cannot be read as weights of the compact extractor; give an intact file"
             ) from error
         extractor.sha256 = file_sha256(path)
+        return extractor
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Compact:
+        """The extractor with these weights: ``NAME.weight`` and ``NAME.bias`` for every convolution of
+        :data:`ARCHITECTURE`, and ``LAYER.projection`` P (channels of VGG-19, channels here) for every layer."""
+        extractor = cls()
+        for name, convolution in extractor.convolutions.items():
+            convolution.weight.copy_(tensors[f"{name}.weight"])
+            convolution.bias.copy_(tensors[f"{name}.bias"])
+        for name in extractor.layers:
+            extractor.metrics[name].copy_(torch.linalg.qr(tensors[f"{name}.projection"].double(), mode="r").R)
         return extractor
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:

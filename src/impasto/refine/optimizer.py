@@ -16,7 +16,7 @@ from impasto.refine.pyramid import carry_over
 
 __all__ = ["Algorithm", "State", "adam", "lbfgs", "rate"]
 
-Algorithm = Literal["adam", "lbfgs"]
+Algorithm = Literal["lbfgs", "adam"]
 
 #: Adam's steps in pixel values (black is 0, white is 1): from the first to the last step of a scale.
 FIRST_RATE, LAST_RATE = 0.03, 0.006

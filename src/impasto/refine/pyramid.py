@@ -10,17 +10,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.images import fit_size, resize
 
-__all__ = ["Scale", "carry_over", "enlarge", "fit", "fit_style", "plan"]
+__all__ = ["Scale", "carry_over", "default_steps", "enlarge", "fit", "fit_style", "plan"]
 
 #: The picture starts at the size of the form size / 2^k that lies between this and its double.
-SMALLEST = 96
-#: Default steps, coarsest scale first; further scales get the last number.
-STEPS = (150, 80, 40)
+SMALLEST = 48
+#: Default steps by the longest side of a scale; between two entries, in between.
+STEPS = {64: 60, 128: 80, 256: 48, 512: 25, 1024: 15}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ def fit_style(style: Tensor, longest: int, smallest: int) -> Tensor:
     return fit(style, max(longest, math.ceil(smallest * max(height, width) / min(height, width))))
 
 
+def default_steps(longest: int) -> int:
+    """How many steps pay at a scale: many where they are cheap and the composition is found, few where they are dear."""
+    return round(float(np.interp(math.log2(longest), [math.log2(side) for side in STEPS], list(STEPS.values()))))
+
+
 def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple[Scale, ...]:
     """The scales for a picture of ``size`` pixels on its longer side, coarsest first.
 
@@ -54,12 +60,12 @@ def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple
 
     Example:
         >>> [(s.longest, s.steps) for s in plan(512)]
-        [(128, 150), (256, 80), (512, 40)]
+        [(64, 60), (128, 80), (256, 48), (512, 25)]
     """
     sizes = [size]
     while sizes[0] / 2 >= max(SMALLEST, smallest):
         sizes.insert(0, round(sizes[0] / 2))
-    counts = [STEPS[min(level, len(STEPS) - 1)] for level in range(len(sizes))]
+    counts = [default_steps(longest) for longest in sizes]
     if steps is not None:
         sizes, counts = sizes[-steps:], counts[-steps:]
         shares = [count * steps / sum(counts) for count in counts]

@@ -15,16 +15,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.compact import ARCHITECTURE, FORMAT, PIXEL_MEAN
+from impasto.features.compact import ARCHITECTURE, FORMAT, PIXEL_MEAN, Compact
 from impasto.features.extractor import VGG19_CHANNELS, Extractor
+from impasto.files.atomic import write_atomically
 from impasto.training.data import augment, crops, list_images, read_images
+from impasto.training.painted import paint_batch
 
 __all__ = ["Student", "TrainConfig", "TrainProgress", "evaluate", "export", "train"]
+
+#: How many painted crops are remembered; the oldest, of the least trained painter, go first.
+PAINTED_KEPT = 360
 
 LAYERS = tuple(name for name, _, _ in ARCHITECTURE if name.startswith("relu"))
 
@@ -38,7 +43,9 @@ class TrainConfig:
     side: int = 112  # pixels
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
-    gram_weight: float = 0.5
+    gram_weight: float = 1.0
+    painted: int = 4  # of the crops in a batch, once there are any
+    paint_every: int = 60  # steps
     seed: int = 0
     checkpoint_seconds: float = 120.0
 
@@ -172,8 +179,8 @@ def evaluate(
     return {layer: error[layer] / energy[layer] for layer in LAYERS}
 
 
-def export(student: Student, path: str | Path, metadata: dict[str, str]) -> None:
-    """Fold batch norm into the convolutions and write the file that :class:`impasto.features.compact.Compact` reads (fp16)."""
+def fold(student: Student) -> dict[str, Tensor]:
+    """The tensors of the shipped file, in float64: batch norm folded into the convolutions, and the projections."""
     tensors = {}
     for name, convolution in student.convolutions.items():
         weight = convolution.weight.detach().double()
@@ -187,10 +194,17 @@ def export(student: Student, path: str | Path, metadata: dict[str, str]) -> None
         tensors[f"{name}.weight"], tensors[f"{name}.bias"] = weight, bias
     for layer in LAYERS:
         tensors[f"{layer}.projection"] = student.projection(layer).detach().double()
+    return tensors
+
+
+def export(student: Student, path: str | Path, metadata: dict[str, str]) -> None:
+    """Write the file that :class:`impasto.features.compact.Compact` reads (fp16)."""
+    tensors = fold(student)
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all() or tensor.abs().max() > 6e4:
             raise ImpastoError(f"{name}: weights do not fit into fp16; train with a lower learning rate")
-    save_file({k: v.half().contiguous() for k, v in tensors.items()}, str(path), {"format": FORMAT, **metadata})
+    halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
+    write_atomically(Path(path), save(halves, {"format": FORMAT, **metadata}))
 
 
 def train(
@@ -200,6 +214,7 @@ def train(
     out: str | Path,
     *,
     checkpoint: str | Path | None = None,
+    start_from: str | Path | None = None,
     callback: Callable[[TrainProgress], bool | None] | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> dict[str, float]:
@@ -211,6 +226,7 @@ def train(
         teacher: VGG-19.
         out: the safetensors file to write.
         checkpoint: file that is written every ``config.checkpoint_seconds``, and continued from if it exists.
+        start_from: checkpoint of an earlier training, whatever its settings, whose network this one begins with.
         callback: receives a :class:`TrainProgress` after each step; returning True stops the run.
         log: receives a line now and then.
 
@@ -227,6 +243,8 @@ def train(
     start_batch = augment(crops(images, 24, config.side, generator), generator)
     fit_stem(student, teacher, start_batch)
     fit_projections(student, teacher, start_batch)
+    if start_from is not None:
+        student.load_state_dict(torch.load(start_from, weights_only=True)["student"])
     optimizer = torch.optim.AdamW(
         [p for p in student.parameters() if p.requires_grad], lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -235,6 +253,8 @@ def train(
     )
 
     first = 0
+    # Bytes, not floats: what was painted is only shown to teacher and student, never descended on again.
+    painted = torch.empty(0, 3, config.side, config.side, dtype=torch.uint8)
     if checkpoint and Path(checkpoint).is_file():
         state = torch.load(checkpoint, weights_only=True)
         if state["config"] != asdict(config):
@@ -242,7 +262,7 @@ def train(
         student.load_state_dict(state["student"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-        first = state["step"]
+        first, painted = state["step"], state["painted"]
         log(f"continuing after step {first}")
 
     def save() -> None:
@@ -252,6 +272,7 @@ def train(
                 "student": student.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
+                "painted": painted,
                 "step": step + 1,
             }
             partial = Path(f"{checkpoint}.partial")
@@ -264,7 +285,15 @@ def train(
     for step in range(first, config.steps):
         # A generator for each step makes a resumed run see what an undisturbed one would have seen.
         generator.manual_seed(config.seed * 1_000_003 + step + 1)
+        if config.painted and step and step % config.paint_every == 0:
+            painter = Compact.from_tensors({name: tensor.float() for name, tensor in fold(student).items()})
+            pairs = [crops(images, config.batch, config.side, generator) for _ in ("contents", "styles")]
+            fresh = (paint_batch(painter, pairs[0], pairs[1], generator) * 255).round().byte()
+            painted = torch.cat([painted, fresh])[-PAINTED_KEPT:]
         batch = augment(crops(images, config.batch, config.side, generator), generator)
+        if len(painted):
+            rows = torch.randint(len(painted), (config.painted,), generator=generator)
+            batch[: config.painted] = painted[rows].float() / 255
         with torch.no_grad():
             targets = teacher(batch, LAYERS[1:])
         maps, grams = layer_errors(student, student(batch), targets)
