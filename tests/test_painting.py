@@ -43,7 +43,9 @@ class TestTheResult:
             losses = paint(pair, steps=40, optimizer=optimizer_name).losses
             assert losses[-1].total_loss < 0.3 * losses[0].total_loss, optimizer_name
 
-    def test_paths_pil_images_and_tensors_give_the_same_picture(self, pair: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    def test_paths_pil_images_and_tensors_give_the_same_picture(
+        self, pair: tuple[Tensor, Tensor], tmp_path: Path
+    ) -> None:
         content, style = (to_pil(image) for image in pair)
         content.save(tmp_path / "content.png")
         style.save(tmp_path / "style.png")
@@ -209,9 +211,11 @@ class TestMistakes:
 
     def test_a_photograph_too_narrow(self, pair: tuple[Tensor, Tensor]) -> None:
         narrow = pair[0][:, :, :2]
-        with pytest.raises(ImpastoError, match=r"64 × 2 px leaves the shorter side under 16 px at --size 64; give --size 5\d\d"):
+        with pytest.raises(
+            ImpastoError, match=r"64 × 2 px leaves the shorter side under 16 px at --size 64; give --size 5\d\d"
+        ):
             stylize(narrow, pair[1], size=64)
 
     def test_a_loss_that_is_not_a_number(self, pair: tuple[Tensor, Tensor]) -> None:
-        with pytest.raises(ImpastoError, match="step 1: the loss is .*; use --precision fp32, or a smaller"):
+        with pytest.raises(ImpastoError, match=r"step 1: the loss is .*; use --precision fp32, or a smaller"):
             paint(pair, normalization="gatys", content_weight=1e38, style_layers={"relu1_1": 1e38}, init="noise")

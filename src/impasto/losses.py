@@ -32,8 +32,8 @@ __all__ = [
 
 Normalization = Literal["gatys", "relative"]
 
-#: In the relative normalization both losses are of order 1, while the literature's λ runs from 1e-5 to 1e-2. This factor
-#: on the content term makes λ mean what it means there: at 1e-3 painting and photograph are in balance.
+#: In the relative normalization both losses are of order 1, while the literature's λ runs from 1e-5 to 1e-2. This
+#: factor on the content term makes λ mean what it means there: at 1e-3 painting and photograph are in balance.
 RELATIVE_CONTENT_SCALE = 100.0
 
 #: Energies below this count as this: a black target must not divide by zero.
@@ -76,7 +76,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     if features.ndim != 4:
         raise ValueError(f"features must be (B, N, H, W), got shape {tuple(features.shape)}")
     rows = features.flatten(2)
-    gram: Tensor = _Gram.apply(rows)  # type: ignore[no-untyped-call]
+    gram: Tensor = _Gram.apply(rows)
     return gram / rows.shape[2]
 
 
@@ -113,7 +113,8 @@ def style_loss(
         output: Gram matrix G / M (B, N, N) of the output, from :func:`gram_matrix`.
         style: Gram matrix A / M of the style; (1, N, N) serves a whole batch.
         normalization: ``gatys`` 1 / (4 N² M²) Σ (G − A)²; ``relative`` Σ (G − A)² / Σ A².
-        channels: N of the article where it is not the size of the matrices, see :class:`impasto.features.compact.Compact`.
+        channels: N of the article where it is not the size of the matrices, as with
+            :class:`impasto.features.compact.Compact`.
 
     Returns:
         A scalar, the mean over the batch.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from functools import cache
+from typing import Literal
 
 import torch
 
@@ -12,23 +13,31 @@ from impasto.errors import ImpastoError
 
 __all__ = ["has_fast_bf16", "keep_freed_memory", "resolve_device", "resolve_precision"]
 
+Device = Literal["cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16"]
 
-def resolve_device(name: str) -> str:
+
+def resolve_device(name: str) -> Device:
     """``auto`` becomes ``cuda`` or ``mps`` where there is one, ``cpu`` otherwise.
 
     Raises:
         ImpastoError: the device asked for is not on this machine.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there: dict[Device, bool] = {
+        "cpu": True,
+        "mps": torch.backends.mps.is_available(),
+        "cuda": torch.cuda.is_available(),
+    }
     if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there.get(name, False):
+        return next(device for device in reversed(there) if there[device])
+    device = next((device for device in there if device == name and there[device]), None)
+    if device is None:
         raise ImpastoError(f"--device {name}: not on this machine; there is {', '.join(d for d in there if there[d])}")
-    return name
+    return device
 
 
 def has_fast_bf16(device: str) -> bool:
-    """Whether bfloat16 is faster than float32 on ``device``: processors without instructions for it emulate it, slowly."""
+    """Whether bfloat16 is faster than float32 on ``device``; processors without instructions for it emulate it."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device == "cpu":
@@ -37,7 +46,7 @@ def has_fast_bf16(device: str) -> bool:
     return False
 
 
-def resolve_precision(name: str, device: str) -> str:
+def resolve_precision(name: Precision, device: str) -> Precision:
     """``auto`` becomes ``bf16`` where the device is fast at it, ``fp32`` otherwise."""
     if name == "auto":
         return "bf16" if has_fast_bf16(device) else "fp32"

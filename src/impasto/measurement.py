@@ -85,7 +85,9 @@ def measure(
     at_output, at_content = network(picture, layers), network(photograph, layers)
     grams = []
     for painting in paintings:
-        style = fit_style(load_image(painting, max_pixels=max_pixels, role="style").tensor, max(height, width), smallest)
+        style = fit_style(
+            load_image(painting, max_pixels=max_pixels, role="style").tensor, max(height, width), smallest
+        )
         maps = network(style, STYLE_LAYERS)
         grams.append({layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS})
 

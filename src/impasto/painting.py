@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,9 @@ def stylize(
 
     keep_freed_memory()
     content_image = photograph.tensor.to(device)
-    style_images = [_style_colors(p.tensor, photograph.tensor, chosen.preserve_color).to(device) for p in style_pictures]
+    style_images = [
+        _style_colors(p.tensor, photograph.tensor, chosen.preserve_color).to(device) for p in style_pictures
+    ]
     position = Position()
     if checkpoint is not None and resume and Path(checkpoint).is_file():
         position = read_checkpoint(Path(checkpoint), recipe.to_json(), device)

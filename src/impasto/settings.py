@@ -75,7 +75,9 @@ class Settings:
             choices = get_args(hints[name])
             value = getattr(settings, name)
             if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
-                raise ImpastoError(f"--{_dashed(name)}: '{value}' is unknown; give {', '.join(choices[:-1])} or {choices[-1]}")
+                raise ImpastoError(
+                    f"--{_dashed(name)}: '{value}' is unknown; give {', '.join(choices[:-1])} or {choices[-1]}"
+                )
         _number("size", settings.size, 0, whole=True)
         _number("content_weight", settings.content_weight, 0)
         _number("tv_weight", settings.tv_weight, 0)

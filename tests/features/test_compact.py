@@ -31,7 +31,11 @@ class TestTheShippedFile:
 
     def test_shapes(self, compact: Compact) -> None:
         found = compact(torch.rand(2, 3, 64, 48), compact.layers)
-        assert [tuple(found[layer].shape[2:]) for layer in ("relu1_1", "relu3_1", "relu5_1")] == [(64, 48), (16, 12), (4, 3)]
+        assert [tuple(found[layer].shape[2:]) for layer in ("relu1_1", "relu3_1", "relu5_1")] == [
+            (64, 48),
+            (16, 12),
+            (4, 3),
+        ]
 
     def test_gradients_reach_the_pixels_only(self, compact: Compact) -> None:
         image = torch.rand(1, 3, 32, 32).requires_grad_()
@@ -56,7 +60,9 @@ class TestTheShippedFile:
         two = fit(load_image(classics / "styles" / "starry_night.jpg").tensor, 160)[..., :120, :160]
         one = one[..., :120, :160]
         for layer in compact.layers:
-            (a, b), (x, y) = ([network(image, [layer])[layer] for image in (one, two)] for network in (teacher, compact))
+            (a, b), (x, y) = (
+                [network(image, [layer])[layer] for image in (one, two)] for network in (teacher, compact)
+            )
             ratio = ((x - y).square().sum() / (a - b).square().sum()).item()
             assert 0.3 < ratio < 1.2, layer
             ratio = ((gram_matrix(x) - gram_matrix(y)).norm() / (gram_matrix(a) - gram_matrix(b)).norm()).item()
@@ -69,7 +75,9 @@ class TestLoading:
         assert load_extractor("compact").name == "compact"
         assert load_extractor("auto").name == "compact", "where there is no VGG-19"
         assert load_extractor(shipped_path()).name == "compact"
-        with pytest.raises(ImpastoError, match="vgg19: its weights are not on this machine; 'impasto weights get vgg19'"):
+        with pytest.raises(
+            ImpastoError, match="vgg19: its weights are not on this machine; 'impasto weights get vgg19'"
+        ):
             load_extractor("vgg19")
 
     def test_something_else(self, tmp_path: Path) -> None:

@@ -106,7 +106,11 @@ def test_rate_falls_from_the_first_to_the_last() -> None:
 
 class TestGrown:
     def test_adam_takes_its_moments_along(self) -> None:
-        state = State(torch.rand(1, 3, 4, 4), 7, {"first": torch.full((1, 3, 4, 4), 4.0), "second": torch.full((1, 3, 4, 4), 16.0)})
+        state = State(
+            torch.rand(1, 3, 4, 4),
+            7,
+            {"first": torch.full((1, 3, 4, 4), 4.0), "second": torch.full((1, 3, 4, 4), 16.0)},
+        )
         grown = state.grown(torch.rand(1, 3, 8, 8))
         assert grown.age == 7
         # Four times as many pixels: each has a quarter of the gradient.

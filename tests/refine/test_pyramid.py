@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -31,7 +33,7 @@ def test_any_plan(size: int, steps: int, smallest: int) -> None:
     assert all(scale.steps >= 1 for scale in scales)
     assert scales[-1].longest == size
     assert all(scale.longest >= min(size, smallest) for scale in scales)
-    for coarse, fine in zip(scales, scales[1:], strict=False):
+    for coarse, fine in pairwise(scales):
         assert abs(2 * coarse.longest - fine.longest) <= 1
 
 
@@ -48,7 +50,9 @@ def test_fit() -> None:
 
 
 class TestEnlarge:
-    def test_an_untouched_photograph_becomes_the_larger_photograph(self, pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    def test_an_untouched_photograph_becomes_the_larger_photograph(
+        self, pair: tuple[torch.Tensor, torch.Tensor]
+    ) -> None:
         content, _ = pair
         coarse = fit(content, 32)
         torch.testing.assert_close(enlarge(coarse, coarse, content, detail=1.0), content, rtol=0, atol=1e-6)

@@ -40,7 +40,9 @@ def extractor(
     learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 3e-3,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.", callback=at_least(0))] = 1e-4,
     gram_weight: Annotated[float, typer.Option(help="Of the error of the Gram matrices.", callback=at_least(0))] = 1.0,
-    painted: Annotated[int, typer.Option(help="Crops a step that the network itself painted.", callback=at_least(0))] = 4,
+    painted: Annotated[
+        int, typer.Option(help="Crops a step that the network itself painted.", callback=at_least(0))
+    ] = 4,
     paint_every: Annotated[int, typer.Option(help="Steps between two paintings.", callback=at_least(1))] = 60,
     seed: Annotated[int, typer.Option(help="Of weights, crops and their order.", callback=at_least(0))] = 0,
     start_from: Annotated[

@@ -1,8 +1,8 @@
 """The compact extractor: a small CNN that sees almost what VGG-19 sees, and ships inside the package.
 
 Its features F come with a projection P to VGG-19's feature space, T ≈ P F. Losses in VGG-19's space only need PᵀP, so
-the extractor returns R F with PᵀP = RᵀR (R from the QR decomposition of P): squared differences of features, and of Gram
-matrices, are then the ones of P F, at the width of the small network.
+the extractor returns R F with PᵀP = RᵀR (R from the QR decomposition of P): squared differences of features, and of
+Gram matrices, are then the ones of P F, at the width of the small network.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -70,6 +71,7 @@ class Compact(Extractor):
     """
 
     name = "compact"
+    mean: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,12 +113,17 @@ class Compact(Extractor):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Compact:
-        """The extractor with these weights: ``NAME.weight`` and ``NAME.bias`` for every convolution of
-        :data:`ARCHITECTURE`, and ``LAYER.projection`` P (channels of VGG-19, channels here) for every layer."""
+        """The extractor with these weights.
+
+        Args:
+            tensors: ``NAME.weight`` and ``NAME.bias`` for every convolution of :data:`ARCHITECTURE`, and
+                ``LAYER.projection`` P (channels of VGG-19, channels here) for every layer.
+        """
         extractor = cls()
-        for name, convolution in extractor.convolutions.items():
+        for name, module in extractor.convolutions.items():
+            convolution = cast(nn.Conv2d, module)
             convolution.weight.copy_(tensors[f"{name}.weight"])
-            convolution.bias.copy_(tensors[f"{name}.bias"])
+            cast(Tensor, convolution.bias).copy_(tensors[f"{name}.bias"])
         for name in extractor.layers:
             extractor.metrics[name].copy_(torch.linalg.qr(tensors[f"{name}.projection"].double(), mode="r").R)
         return extractor

@@ -82,6 +82,8 @@ def read_checkpoint(path: Path, recipe: str, device: str) -> Position:
         memory = {name[7:]: tensor for name, tensor in tensors.items() if name.startswith("memory.")}
         rows = tensors["losses"].tolist()
         state = State(tensors["image"], where["age"], memory)
-        return Position(where["level"], where["step"], state, [Losses(*row[:3]) for row in rows], [row[3] for row in rows])
+        return Position(
+            where["level"], where["step"], state, [Losses(*row[:3]) for row in rows], [row[3] for row in rows]
+        )
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or run without --resume") from error

@@ -52,8 +52,8 @@ class Objective:
         content: the photograph at this scale (1, 3, h, w).
         styles: the paintings, each (1, 3, h', w') with its longer side as long as the output's.
         weights: what counts how much.
-        area: pixels of this scale over pixels of the finished picture. The article's content loss is a sum over positions
-            and its style loss a mean: without this factor λ would mean something else at every scale.
+        area: pixels of this scale over pixels of the finished picture. The article's content loss is a sum over
+            positions and its style loss a mean: without this factor λ would mean something else at every scale.
         bf16: run the extractor in bfloat16.
     """
 

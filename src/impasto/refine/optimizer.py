@@ -1,7 +1,7 @@
 """The loop: two algorithms that descend on pixels, one signature.
 
-Both keep every pixel in [0, 1] at every step, so that the picture that is saved is the one whose loss was measured. Both
-keep their state in plain tensors, so that a run can be stopped at any step and go on in the same bytes.
+Both keep every pixel in [0, 1] at every step, so that the picture that is saved is the one whose loss was measured.
+Both keep their state in plain tensors, so that a run can be stopped at any step and go on in the same bytes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class State:
             name: carry_over(tensor, size) / area ** power.get(name.rstrip("0123456789"), 0)
             for name, tensor in self.memory.items()
         }
-        # The last gradient belongs to the old picture, and a pair whose curvature enlarging turned negative is no guide.
+        # The last gradient belongs to the old picture; a pair whose curvature enlarging turned negative is no guide.
         memory.pop("gradient", None)
         memory.pop("image", None)
         for pair in _pairs(memory):
@@ -84,8 +84,8 @@ def adam(state: State, gradient: Tensor, step_size: float) -> State:
 def lbfgs(state: State, gradient: Tensor, step_size: float) -> State:
     """L-BFGS (Liu and Nocedal 1989), projected to [0, 1], without a line search.
 
-    Torch's own optimizer takes a first step of 1 / ‖g‖₁ over all pixels together, which at a million pixels is no step at
-    all. Here the first step moves the average pixel by ``step_size``, and the curvature then sets the length.
+    Torch's own optimizer takes a first step of 1 / ‖g‖₁ over all pixels together, which at a million pixels is no step
+    at all. Here the first step moves the average pixel by ``step_size``, and the curvature then sets the length.
     """
     memory = dict(state.memory)
     pairs = _pairs(memory)

@@ -38,14 +38,16 @@ def fit(image: Tensor, longest: int) -> Tensor:
 
 
 def fit_style(style: Tensor, longest: int, smallest: int) -> Tensor:
-    """The painting with its longer side ``longest`` pixels long; longer if it is so narrow that the extractor would be
-    left with less than ``smallest`` pixels."""
+    """The painting with its longer side ``longest`` pixels long.
+
+    Longer, if it is so narrow that its shorter side would have less than ``smallest`` pixels.
+    """
     height, width = style.shape[-2:]
     return fit(style, max(longest, math.ceil(smallest * max(height, width) / min(height, width))))
 
 
 def default_steps(longest: int) -> int:
-    """How many steps pay at a scale: many where they are cheap and the composition is found, few where they are dear."""
+    """How many steps pay at a scale: many where they are cheap and the picture is found, few where they are dear."""
     return round(float(np.interp(math.log2(longest), [math.log2(side) for side in STEPS], list(STEPS.values()))))
 
 
@@ -55,8 +57,8 @@ def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple
     Args:
         size: longest side of the finished picture, at least 1.
         smallest: the coarsest scale is at least as long as this.
-        steps: steps in all, shared out like the default ones; None for the default. Every scale gets at least one as long
-            as there are enough, the last scale always.
+        steps: steps in all, shared out like the default ones; None for the default. Every scale gets at least one as
+            long as there are enough, the last scale always.
 
     Example:
         >>> [(s.longest, s.steps) for s in plan(512)]

@@ -22,8 +22,8 @@ ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 def list_images(folder: str | Path, split: str = "train") -> list[Path]:
     """The images below ``folder`` that belong to ``split`` (``train`` or ``validation``), sorted by name.
 
-    With a ``manifest.csv`` in the folder (columns ``file`` and ``split``), the manifest decides; without one, every 20th
-    image of the sorted list is for validation.
+    With a ``manifest.csv`` in the folder (columns ``file`` and ``split``), the manifest decides; without one, every
+    20th image of the sorted list is for validation.
 
     Raises:
         ImpastoError: the folder is missing or has no images.

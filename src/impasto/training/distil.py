@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import save
@@ -64,6 +65,9 @@ class TrainProgress:
 class Student(nn.Module):
     """The compact extractor as it trains: batch norm after every convolution but the first, and projections."""
 
+    mean: Tensor
+    scales: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.convolutions, self.norms, self.projections = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
@@ -72,9 +76,10 @@ class Student(nn.Module):
             if name == "pool":
                 continue
             stem = width == 3
-            self.convolutions[name] = nn.Conv2d(width, channels, kernel, padding=kernel // 2, bias=stem)
+            convolution = nn.Conv2d(width, channels, kernel, padding=kernel // 2, bias=stem)
+            self.convolutions[name] = convolution
             if not stem:
-                nn.init.kaiming_normal_(self.convolutions[name].weight, nonlinearity="relu")
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
                 self.norms[name] = nn.BatchNorm2d(channels)
             if name in LAYERS:
                 self.projections[name] = nn.Conv2d(channels, VGG19_CHANNELS[name], 1, bias=False)
@@ -101,29 +106,29 @@ class Student(nn.Module):
 
     def projection(self, layer: str) -> Tensor:
         """P of ``layer`` (channels of VGG-19, channels of the student)."""
-        weight: Tensor = self.projections[layer].weight[:, :, 0, 0]
-        return weight * self.scales[LAYERS.index(layer)]
+        return cast(nn.Conv2d, self.projections[layer]).weight[:, :, 0, 0] * self.scales[LAYERS.index(layer)]
 
 
 def fit_stem(student: Student, teacher: Extractor, images: Tensor) -> None:
-    """Make relu1_1 exact: where the teacher's map is above zero it is linear in a 3 × 3 patch, so least squares finds it."""
+    """Make relu1_1 exact: above zero the teacher's map is linear in a 3 × 3 patch, so least squares finds it."""
     target = teacher(images, ["relu1_1"])["relu1_1"][:, :, 1:-1, 1:-1]
     patches = F.unfold(images - student.mean, 3).transpose(1, 2).reshape(-1, 27).double()
     patches = torch.cat([patches, torch.ones(len(patches), 1, dtype=torch.float64)], dim=1)
     rows = target.permute(0, 2, 3, 1).reshape(len(patches), -1).double()
     # Whole multiples of the input's rounding carry no information: a trace of ridge keeps rarely active channels sane.
     ridge = 1e-9 * len(patches) * torch.eye(28, dtype=torch.float64)
-    stem = student.convolutions["relu1_1"]
+    stem = cast(nn.Conv2d, student.convolutions["relu1_1"])
+    identity = cast(nn.Conv2d, student.projections["relu1_1"])
     with torch.no_grad():
         for channel in range(rows.shape[1]):
             active = rows[:, channel] > 0
             A, y = patches[active], rows[active, channel]
             solution = torch.linalg.solve(A.T @ A + ridge, A.T @ y).float()
             stem.weight[channel] = solution[:27].view(3, 3, 3)
-            stem.bias[channel] = solution[27]
-        student.projections["relu1_1"].weight.copy_(torch.eye(64)[:, :, None, None])
+            cast(Tensor, stem.bias)[channel] = solution[27]
+        identity.weight.copy_(torch.eye(64)[:, :, None, None])
     stem.requires_grad_(False)
-    student.projections["relu1_1"].requires_grad_(False)
+    identity.requires_grad_(False)
 
 
 @torch.no_grad()
@@ -138,7 +143,7 @@ def fit_projections(student: Student, teacher: Extractor, images: Tensor) -> Non
         gram = f @ f.T
         ridge = 0.05 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
         P = torch.linalg.solve(gram + ridge, f @ t.T).T / student.scales[index]
-        student.projections[layer].weight.copy_(P[:, :, None, None])
+        cast(nn.Conv2d, student.projections[layer]).weight.copy_(P[:, :, None, None])
 
 
 def layer_errors(
@@ -182,15 +187,16 @@ def evaluate(
 def fold(student: Student) -> dict[str, Tensor]:
     """The tensors of the shipped file, in float64: batch norm folded into the convolutions, and the projections."""
     tensors = {}
-    for name, convolution in student.convolutions.items():
+    for name, module in student.convolutions.items():
+        convolution = cast(nn.Conv2d, module)
         weight = convolution.weight.detach().double()
         if name in student.norms:
-            norm = student.norms[name]
-            gain = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
+            norm = cast(nn.BatchNorm2d, student.norms[name])
+            gain = norm.weight.detach().double() / (cast(Tensor, norm.running_var).double() + norm.eps).sqrt()
             weight = weight * gain.view(-1, 1, 1, 1)
-            bias = norm.bias.detach().double() - norm.running_mean.double() * gain
+            bias = norm.bias.detach().double() - cast(Tensor, norm.running_mean).double() * gain
         else:
-            bias = convolution.bias.detach().double()
+            bias = cast(Tensor, convolution.bias).detach().double()
         tensors[f"{name}.weight"], tensors[f"{name}.bias"] = weight, bias
     for layer in LAYERS:
         tensors[f"{layer}.projection"] = student.projection(layer).detach().double()
@@ -301,7 +307,7 @@ def train(
         if not torch.isfinite(loss):
             raise ImpastoError(f"step {step + 1}: the loss is not a number; lower --learning-rate")
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)
         optimizer.step()
         schedule.step()
