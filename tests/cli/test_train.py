@@ -59,7 +59,7 @@ def test_defaults_are_the_librarys(run: Run, trained: list[dict[str, Any]]) -> N
 
 
 def test_every_option_arrives(run: Run, trained: list[dict[str, Any]]) -> None:
-    options = "--steps 5 --batch 2 --side 64 --learning-rate 0.01 --weight-decay 0 --gram-weight 2 --seed 9"
+    options = "--steps 5 --batch 2 --side 64 --learning-rate 0.01 --weight-decay 0 --gram-weight 2 --painted 1 --paint-every 7 --seed 9"
     assert run(*BASIC, *options.split()).code == 0
     assert asdict(trained[0]["config"]) == {
         **asdict(TrainConfig()),
@@ -69,6 +69,8 @@ def test_every_option_arrives(run: Run, trained: list[dict[str, Any]]) -> None:
         "learning_rate": 0.01,
         "weight_decay": 0.0,
         "gram_weight": 2.0,
+        "painted": 1,
+        "paint_every": 7,
         "seed": 9,
     }
 
@@ -93,6 +95,8 @@ def test_quiet(run: Run, trained: list[dict[str, Any]]) -> None:
         (("--out", "gone/small.safetensors"), "--out: there is no folder gone"),
         (("--out", "there.safetensors"), "--out: there.safetensors exists"),
         (("--steps", "0"), "'--steps': 0 is not a number from 1 up"),
+        (("--painted", "13"), "--painted: 13 of 12 crops; give at most --batch"),
+        (("--start-from", "gone.pt"), "--start-from: there is no gone.pt"),
         (("--side", "8"), "'--side': 8 is not a number from 32 up"),
     ],
 )

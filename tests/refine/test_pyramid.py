@@ -38,7 +38,7 @@ def test_any_plan(size: int, steps: int, smallest: int) -> None:
 
 
 def test_few_steps_are_shared_out_like_the_default_ones() -> None:
-    assert [scale.steps for scale in plan(512, 21)] == [7, 8, 4, 2]
+    assert [scale.steps for scale in plan(512, 21)] == [8, 7, 4, 2]
     assert [(scale.longest, scale.steps) for scale in plan(512, 2)] == [(256, 1), (512, 1)]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_the_file_sees_what_the_student_sees(data: Path, tmp_path: Path) -> None
             expected, found = (pair[0] @ pair[0].mT - pair[1] @ pair[1].mT for pair in (theirs, ours))
             assert found.square().sum().item() == pytest.approx(expected.square().sum().item(), rel=0.04), layer
     with safe_open(str(tmp_path / "out.safetensors"), framework="pt") as file:
-        assert file.metadata()["note"] == "test"
+        assert json.loads(file.metadata()["impasto"])["note"] == "test"
         assert file.get_tensor("relu4_1.weight").dtype == torch.float16
 
 

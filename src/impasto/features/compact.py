@@ -7,6 +7,7 @@ Gram matrices, are then the ones of P F, at the width of the small network.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -58,8 +59,9 @@ def is_compact(path: str | Path) -> bool:
     """Whether the file holds weights of the compact extractor."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            return (file.metadata() or {}).get("format") == FORMAT
-    except (SafetensorError, OSError):
+            card = json.loads((file.metadata() or {}).get("impasto", "{}"))
+            return isinstance(card, dict) and card.get("format") == FORMAT
+    except (SafetensorError, OSError, json.JSONDecodeError):
         return False
 
 

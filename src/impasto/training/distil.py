@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save
@@ -203,14 +203,16 @@ def fold(student: Student) -> dict[str, Tensor]:
     return tensors
 
 
-def export(student: Student, path: str | Path, metadata: dict[str, str]) -> None:
-    """Write the file that :class:`impasto.features.compact.Compact` reads (fp16)."""
+def export(student: Student, path: str | Path, card: Mapping[str, Any]) -> None:
+    """Write the file that :class:`impasto.features.compact.Compact` reads (fp16), with ``card`` in its metadata."""
     tensors = fold(student)
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all() or tensor.abs().max() > 6e4:
             raise ImpastoError(f"{name}: weights do not fit into fp16; train with a lower learning rate")
     halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
-    write_atomically(Path(path), save(halves, {"format": FORMAT, **metadata}))
+    # One entry, because safetensors writes several in an order that changes from run to run.
+    metadata = {"impasto": json.dumps({"format": FORMAT, **card}, sort_keys=True)}
+    write_atomically(Path(path), save(halves, metadata))
 
 
 def train(
@@ -321,9 +323,5 @@ def train(
             saved = now
     save()
     errors = evaluate(student, teacher, validation)
-    export(
-        student,
-        out,
-        {"errors": json.dumps({k: round(v, 4) for k, v in errors.items()}), "config": json.dumps(asdict(config))},
-    )
+    export(student, out, {"errors": {k: round(v, 4) for k, v in errors.items()}, "config": asdict(config)})
     return errors
