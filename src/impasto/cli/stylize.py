@@ -106,7 +106,7 @@ def stylize(
         str | None,
         typer.Option(
             metavar="LAYER=W,...",
-            help="Such as relu1_1=1,relu2_1=0.5 (default: relu1_1 to relu5_1, each 1).",
+            help="Such as relu1_1=1,relu2_1=0.5 (default: relu1_1 to relu5_1, a fifth each).",
             rich_help_panel=DESCENT,
         ),
     ] = None,
