@@ -1,4 +1,4 @@
-"""Results of refinement.py as tables: what was measured, and what issue 2 asks for."""
+"""Results of refinement.py as tables: what was measured, and the figures to reach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMES = {
     "literal": "impasto, VGG-19, neural-style's objective",
     "compact": "impasto, compact",
 }
-#: What issue 2 asks for, by size.
+#: The figures to reach, by size.
 STYLE_SHARE = {256: 0.045, 512: 0.03}
 CONTENT_ERROR = {256: 0.46, 512: 0.55}
 

@@ -59,8 +59,8 @@ def test_defaults_are_the_librarys(run: Run, trained: list[dict[str, Any]]) -> N
 
 
 def test_every_option_arrives(run: Run, trained: list[dict[str, Any]]) -> None:
-    options = "--steps 5 --batch 2 --side 64 --learning-rate 0.01 --weight-decay 0 --gram-weight 2"
-        " --painted 1 --paint-every 7 --seed 9"
+    options = "--steps 5 --batch 2 --side 64 --learning-rate 0.01 --weight-decay 0 --gram-weight 2 --seed 9"
+    options += " --painted 1 --paint-every 7"
     assert run(*BASIC, *options.split()).code == 0
     assert asdict(trained[0]["config"]) == {
         **asdict(TrainConfig()),
