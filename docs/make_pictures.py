@@ -3,7 +3,7 @@
     python docs/make_pictures.py                      makes what is missing
     python docs/make_pictures.py --only hero --force  makes one again
 
-The photographs come with scikit-image, the paintings with impasto. Twelve runs in all: one at 640 px, eleven at 320 px.
+The photographs come with scikit-image, the paintings with impasto. Thirteen runs: one at 640 px, twelve at 320 px.
 """
 
 from __future__ import annotations

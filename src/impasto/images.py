@@ -6,7 +6,6 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 from impasto.files.decoding import SMALLEST_SIDE, decode_file, decode_pil, guarded, open_file, open_image
 from impasto.files.encoding import FORMATS, LARGEST_SIDE, embedded_text, encode
+from impasto.files.hashing import stream_sha256
 
 __all__ = [
     "MAX_PIXELS",
@@ -88,7 +88,7 @@ def load_image(
         label = f"{role} {name}"
         with open_file(Path(name), label) as file:
             pixels = decode_file(file, label, max_pixels)
-            sha256 = _hash_file(file)
+            sha256 = stream_sha256(file)
     else:
         raise ImpastoError(f"{role}: {type(source).__name__} is no picture; give a path, a PIL image or a torch tensor")
     tensor = torch.from_numpy(pixels.color)[None]
@@ -248,14 +248,6 @@ def _quantized(image: Tensor, alpha: Tensor | None, depth: int) -> NDArray[np.ui
         planes = torch.cat([planes, opacity], dim=1)
     samples = np.rint(planes[0].permute(1, 2, 0).numpy() * np.float32(2**depth - 1))
     return np.ascontiguousarray(samples.astype(np.uint8 if depth == 8 else np.uint16))
-
-
-def _hash_file(file: IO[bytes]) -> str:
-    file.seek(0)
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _hash_pixels(tensor: Tensor, alpha: Tensor | None) -> str:

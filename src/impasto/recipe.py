@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from impasto.errors import ImpastoError
+from impasto.files.hashing import file_sha256
 
 __all__ = ["Input", "Recipe", "locate"]
 
@@ -156,13 +156,9 @@ def locate(input: Input, *, beside: str | Path, override: str | Path | None = No
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return file_sha256(path)
     except OSError as error:
         raise ImpastoError(f"{path} cannot be read: {error.strerror}") from error
-    return digest.hexdigest()
 
 
 def _dump(value: Any) -> str:

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import Extractor, file_sha256
+from impasto.features.extractor import Extractor
+from impasto.files.hashing import file_sha256
 
 __all__ = ["ARCHITECTURE", "FORMAT", "PIXEL_MEAN", "Compact", "is_compact", "shipped_path"]
 

@@ -17,7 +17,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import file_sha256
 from impasto.features.layouts import (
     CONVOLUTIONS,
     FETCH_AGAIN,
@@ -28,6 +27,7 @@ from impasto.features.layouts import (
     read_torch,
 )
 from impasto.files.atomic import write_atomically
+from impasto.files.hashing import file_sha256
 
 __all__ = ["CONVENTIONS", "FORMAT", "VGG19Weights", "read_weights", "write_weights"]
 

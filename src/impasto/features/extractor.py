@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
 
-__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "VGG19_CHANNELS", "Extractor", "file_sha256"]
+__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "VGG19_CHANNELS", "Extractor"]
 
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -21,15 +19,6 @@ VGG19_CHANNELS: dict[str, int] = {
     for stage, (channels, depth) in enumerate([(64, 2), (128, 2), (256, 4), (512, 4), (512, 4)], start=1)
     for index in range(1, depth + 1)
 }
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 class Extractor(nn.Module):

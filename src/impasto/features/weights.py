@@ -15,6 +15,7 @@ import platformdirs
 
 from impasto.errors import ImpastoError
 from impasto.features.download import KERAS_MD5, KERAS_URL, fetch
+from impasto.files.hashing import file_sha256
 
 __all__ = ["WeightFile", "add", "download_vgg19", "find_vgg19", "home", "listing", "verify"]
 
@@ -148,7 +149,6 @@ def _look_at_compact() -> WeightFile:
     path = Path(str(resources.files("impasto") / "pretrained" / "compact.safetensors"))
     if not path.is_file():
         return WeightFile("compact", path, status="missing: install impasto again")
-    from impasto.features.extractor import file_sha256
 
     size = path.stat().st_size
     return WeightFile("compact", path, True, file_sha256(path), "impasto", size, status="in the package")

@@ -1,1 +1,1 @@
-"""Bytes on disk: what ``impasto.images`` needs to read and write picture files."""
+"""Bytes on disk: reading and writing picture files, writing anything whole or not at all, hashes."""
