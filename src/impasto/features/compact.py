@@ -90,6 +90,8 @@ class Compact(Extractor):
                 self.metrics[name] = nn.Parameter(torch.eye(channels))
             width = channels
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
+        #: Layers whose features are VGG-19's own and need no R.
+        self.exact: frozenset[str] = frozenset()
         self.requires_grad_(False)
         self.eval()
 
@@ -127,8 +129,12 @@ class Compact(Extractor):
             convolution = cast(nn.Conv2d, module)
             convolution.weight.copy_(tensors[f"{name}.weight"])
             cast(Tensor, convolution.bias).copy_(tensors[f"{name}.bias"])
-        for name in extractor.layers:
-            extractor.metrics[name].copy_(torch.linalg.qr(tensors[f"{name}.projection"].double(), mode="r").R)
+        projections = {name: tensors[f"{name}.projection"].double() for name in extractor.layers}
+        for name, P in projections.items():
+            extractor.metrics[name].copy_(torch.linalg.qr(P, mode="r").R)
+        extractor.exact = frozenset(
+            name for name, P in projections.items() if torch.equal(P, torch.eye(*P.shape, dtype=P.dtype))
+        )
         return extractor
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
@@ -142,8 +148,7 @@ class Compact(Extractor):
                 continue
             hidden = self.convolutions[name](hidden).relu_()
             if name in wanted:
-                metric = self.metrics[name]
-                found[name] = F.conv2d(hidden, metric[:, :, None, None])
+                found[name] = hidden if name in self.exact else F.conv2d(hidden, self.metrics[name][:, :, None, None])
                 if len(found) == len(wanted):
                     break
         return {layer: found[layer] for layer in layers}

@@ -71,7 +71,8 @@ def read_checkpoint(path: Path, recipe: str, device: str) -> Position:
     try:
         with safe_open(str(path), framework="pt", device=device) as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            # Copies, because a tensor inside a mapped file starts at any address, and sums depend on its alignment.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
         if metadata.get("format") != FORMAT:
             raise ImpastoError(f"{path}: not a checkpoint of impasto; remove it, or run without --resume")
         where = json.loads(metadata["position"])

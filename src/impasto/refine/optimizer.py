@@ -25,6 +25,8 @@ BETAS = (0.9, 0.99)
 HISTORY = 10
 #: L-BFGS moves no pixel further than this in one step.
 FARTHEST = 0.15
+#: Stands in for a zero below a fraction line.
+TINY = torch.finfo(torch.float32).tiny
 
 
 @dataclass
@@ -50,7 +52,7 @@ class State:
         memory.pop("gradient", None)
         memory.pop("image", None)
         for pair in _pairs(memory):
-            if float((memory[f"s{pair}"] * memory[f"y{pair}"]).sum()) <= 0:
+            if _dot(memory[f"s{pair}"], memory[f"y{pair}"]) <= 0:
                 del memory[f"s{pair}"], memory[f"y{pair}"]
         return State(image, self.age, memory)
 
@@ -58,6 +60,10 @@ class State:
 def _pairs(memory: dict[str, Tensor]) -> list[int]:
     """Numbers of the pairs (s, y) that L-BFGS remembers, oldest first."""
     return sorted(int(name[1:]) for name in memory if name[0] == "s" and name[1:].isdigit())
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return torch.dot(a.flatten(), b.flatten()).item()
 
 
 def rate(step: int, steps: int) -> float:
@@ -76,7 +82,7 @@ def adam(state: State, gradient: Tensor, step_size: float) -> State:
     mean = first / (1 - first_decay**age)
     deviation = (second / (1 - second_decay**age)).sqrt_()
     # A gradient that is zero everywhere must not move the picture, and any scale of the loss must.
-    image = (state.image - step_size * mean / deviation.clamp_min_(torch.finfo(torch.float32).tiny)).clamp_(0, 1)
+    image = (state.image - step_size * mean / deviation.clamp_min_(TINY)).clamp_(0, 1)
     return State(image, age, {"first": first, "second": second})
 
 
@@ -91,30 +97,30 @@ def lbfgs(state: State, gradient: Tensor, step_size: float) -> State:
     pairs = _pairs(memory)
     if "gradient" in memory:
         s, y = state.image - memory["image"], gradient - memory["gradient"]
-        if float((s * y).sum()) > 1e-10 * float(y.square().sum()):
+        if _dot(s, y) > 1e-10 * _dot(y, y):
             newest = pairs[-1] + 1 if pairs else 0
             memory[f"s{newest}"], memory[f"y{newest}"] = s, y
             pairs.append(newest)
             for old in pairs[:-HISTORY]:
                 del memory[f"s{old}"], memory[f"y{old}"]
             pairs = pairs[-HISTORY:]
+    history = [(memory[f"s{pair}"], memory[f"y{pair}"]) for pair in pairs]
+    curvature = [_dot(s, y) for s, y in history]
 
     # A pixel at the edge of the range that wants to leave it stays out of the model.
     stuck = ((state.image <= 0) & (gradient > 0)) | ((state.image >= 1) & (gradient < 0))
-    direction = torch.where(stuck, 0, gradient)
-    along = {}
-    for pair in reversed(pairs):
-        s, y = memory[f"s{pair}"], memory[f"y{pair}"]
-        along[pair] = (s * direction).sum() / (s * y).sum()
-        direction = direction - along[pair] * y
-    if pairs:
-        s, y = memory[f"s{pairs[-1]}"], memory[f"y{pairs[-1]}"]
-        direction = direction * ((s * y).sum() / y.square().sum())
+    direction = gradient.masked_fill(stuck, 0)
+    along = [0.0] * len(history)
+    for index in reversed(range(len(history))):
+        s, y = history[index]
+        along[index] = _dot(s, direction) / curvature[index]
+        direction.sub_(y, alpha=along[index])
+    if history:
+        direction *= curvature[-1] / _dot(history[-1][1], history[-1][1])
     else:
-        direction = direction * (step_size / direction.abs().mean().clamp_min(torch.finfo(torch.float32).tiny))
-    for pair in pairs:
-        s, y = memory[f"s{pair}"], memory[f"y{pair}"]
-        direction = direction + (along[pair] - (y * direction).sum() / (s * y).sum()) * s
+        direction *= step_size / max(direction.abs().mean().item(), TINY)
+    for index, (s, y) in enumerate(history):
+        direction.add_(s, alpha=along[index] - _dot(y, direction) / curvature[index])
     memory["gradient"], memory["image"] = gradient, state.image
-    image = (state.image - direction.clamp(-FARTHEST, FARTHEST)).clamp_(0, 1)
+    image = (state.image - direction.clamp_(-FARTHEST, FARTHEST)).clamp_(0, 1)
     return State(image, state.age + 1, memory)
