@@ -21,7 +21,7 @@ __all__ = ["Scale", "carry_over", "default_steps", "enlarge", "fit", "fit_style"
 #: The picture starts at the size of the form size / 2^k that lies between this and its double.
 SMALLEST = 48
 #: Default steps by the longest side of a scale; between two entries, in between.
-STEPS = {64: 60, 128: 80, 256: 48, 512: 25, 1024: 15}
+STEPS = {64: 60, 128: 80, 256: 44, 512: 25, 1024: 15}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple
 
     Example:
         >>> [(s.longest, s.steps) for s in plan(512)]
-        [(64, 60), (128, 80), (256, 48), (512, 25)]
+        [(64, 60), (128, 80), (256, 44), (512, 25)]
     """
     sizes = [size]
     while sizes[0] / 2 >= max(SMALLEST, smallest):
