@@ -85,6 +85,23 @@ class TestTheKnobs:
         assert records[0].content_loss > records[1].content_loss > records[2].content_loss
         assert records[0].style_loss < records[1].style_loss < records[2].style_loss
 
+    @pytest.mark.parametrize(
+        ("settings", "detail"),
+        [
+            ({"content_weight": 1e-2}, 1.0),
+            ({"content_weight": 1e-3}, 1.0),
+            ({"content_weight": 1e-4}, 0.5),
+            ({"content_weight": 1e-5}, 0.0),
+            ({"content_weight": 0.0}, 0.0),
+            ({"content_weight": 1e-5, "detail": 0.3}, 0.3),
+            ({"init": "noise"}, 0.0),
+        ],
+    )
+    def test_the_photographs_detail_follows_its_weight(
+        self, pair: tuple[Tensor, Tensor], settings: dict, detail: float
+    ) -> None:
+        assert paint(pair, steps=1, **settings).recipe.settings["detail"] == pytest.approx(detail)
+
     def test_same_seed_same_bytes(self, pair: tuple[Tensor, Tensor]) -> None:
         pictures = [paint(pair, init="noise", seed=seed, steps=5).tensor for seed in (3, 3, 4)]
         assert torch.equal(pictures[0], pictures[1])
@@ -187,6 +204,7 @@ class TestMistakes:
         [
             ({"size": -1}, "--size: -1 is out of range; give a whole number from 0 up"),
             ({"steps": 0}, "--steps: 0 is out of range"),
+            ({"detail": 1.5}, "--detail: 1.5 is out of range; give a number from 0 to 1"),
             ({"content_weight": -1.0}, "--content-weight: -1.0 is out of range"),
             ({"content_weight": float("nan")}, "--content-weight: nan is out of range"),
             ({"optimizer": "sgd"}, "--optimizer: 'sgd' is unknown; give lbfgs or adam"),

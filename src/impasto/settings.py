@@ -37,7 +37,8 @@ class Settings:
         content_layers: layer -> weight; relu4_2 alone if None.
         style_layers: layer -> weight; a fifth each of relu1_1 … relu5_1 if None.
         pooling: ``max`` or ``avg``, VGG-19's only.
-        detail: how much of the photograph's fine detail enters the picture at each finer scale, 0 to 1.
+        detail: how much of the photograph's fine detail enters the picture at each finer scale, 0 to 1. If None it
+            follows λ: all from 1e-3 up, nothing at 1e-5, where the picture is to be pure texture.
     """
 
     size: int = 512
@@ -56,7 +57,7 @@ class Settings:
     content_layers: Mapping[str, float] | None = None
     style_layers: Mapping[str, float] | None = None
     pooling: Literal["max", "avg"] = "max"
-    detail: float = 1.0
+    detail: float | None = None
 
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> Settings:
@@ -82,9 +83,10 @@ class Settings:
         _number("content_weight", settings.content_weight, 0)
         _number("tv_weight", settings.tv_weight, 0)
         _number("seed", settings.seed, 0, whole=True)
-        _number("detail", settings.detail, 0)
-        if settings.detail > 1:
-            raise ImpastoError(f"--detail: {settings.detail} is out of range; give a number from 0 to 1")
+        if settings.detail is not None:
+            _number("detail", settings.detail, 0)
+            if settings.detail > 1:
+                raise ImpastoError(f"--detail: {settings.detail} is out of range; give a number from 0 to 1")
         if settings.steps is not None:
             _number("steps", settings.steps, 1, whole=True)
         return settings
@@ -117,6 +119,14 @@ class Settings:
             tv_weight=self.tv_weight,
             normalization=self.normalization,
         )
+
+    def resolved_detail(self) -> float:
+        """``detail`` as a number; 0 where the run does not begin with the photograph."""
+        if self.init != "content":
+            return 0.0
+        if self.detail is not None:
+            return self.detail
+        return min(1.0, max(0.0, (math.log10(max(self.content_weight, 1e-9)) + 5) / 2))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the recipe."""

@@ -112,13 +112,13 @@ def stylize(
     ] = None,
     pooling: Annotated[Pooling, typer.Option(help="Of VGG-19.", rich_help_panel=DESCENT)] = Pooling.max,
     detail: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Of the photograph's fine detail, how much enters at each finer scale: 0 to 1.",
+            help="Of the photograph's fine detail, how much enters at each finer scale: 0 to 1 (default: follows λ).",
             callback=at_least(0),
             rich_help_panel=LOOK,
         ),
-    ] = 1.0,
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)] = Device.auto,
     precision: Annotated[
         Precision, typer.Option(help="auto is bf16 where the device is fast at it.", rich_help_panel=MACHINE)
