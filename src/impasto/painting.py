@@ -30,7 +30,7 @@ __all__ = ["Painting", "Progress", "Source", "stylize"]
 
 Source = str | Path | Image.Image | Tensor
 
-CHECKPOINT_SECONDS = 25.0
+CHECKPOINT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def stylize(
         content: the photograph: a path, a PIL image, or a tensor (3, H, W) or (1, 3, H, W) in [0, 1].
         styles: a painting, or a sequence of them.
         callback: receives a :class:`Progress` after each step. If it returns True the run stops there.
-        checkpoint: a file that keeps the state of the run, written at least every 30 seconds and on Ctrl-C.
+        checkpoint: a file that keeps the state of the run, written every ten seconds or so and on Ctrl-C.
         resume: go on from ``checkpoint`` if it exists. The picture has the bytes of an undisturbed run.
         max_pixels: the most pixels that an image may have.
         **settings: the fields of :class:`impasto.settings.Settings`.
