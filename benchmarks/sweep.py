@@ -62,7 +62,7 @@ def main() -> None:
         rows.append(
             [(content, names[0]), (style, names[1])]
             + [
-                (picture, f"λ = {weight}\n{line}")
+                (picture, f"content weight {weight}\n{line}")
                 for picture, weight, line in zip(pictures, weights, told, strict=True)
             ]
         )
