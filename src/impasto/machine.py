@@ -58,7 +58,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep large blocks that were freed, for the next step.
 
     Every step takes and frees the same hundreds of megabytes. By default glibc hands blocks of that size back to the
-    system, which has to map and clear them again, page by page: up to a fifth of a step's time.
+    system, which has to map and clear them again, page by page: some 10 to 15 % of a step's time.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -11,7 +11,7 @@ from impasto.features import load_extractor
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
 from impasto.images import load_image, resize
 from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, total_loss
-from impasto.painting import Source
+from impasto.painting import Source, listed
 from impasto.refine.pyramid import fit_style
 from impasto.settings import Settings
 
@@ -72,7 +72,7 @@ def measure(
     # Takes a third of a second to import, and nothing else here needs it.
     from kornia.metrics import ssim
 
-    paintings = list(styles) if isinstance(styles, Sequence) and not isinstance(styles, str) else [styles]
+    paintings = listed(styles)
     weights = Settings.check(
         {"content_weight": content_weight, "style_weights": tuple(style_weights) if style_weights else None}
     ).weights(len(paintings))

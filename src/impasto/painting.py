@@ -22,11 +22,11 @@ from impasto.machine import keep_freed_memory, resolve_device, resolve_precision
 from impasto.recipe import Input, Recipe
 from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
 from impasto.refine.descend import descend
-from impasto.refine.objective import Losses, Weights
+from impasto.refine.objective import Weights
 from impasto.refine.pyramid import fit, plan
 from impasto.settings import Settings
 
-__all__ = ["Painting", "Progress", "Source", "stylize"]
+__all__ = ["Painting", "Progress", "Source", "listed", "stylize"]
 
 Source = str | Path | Image.Image | Tensor
 
@@ -106,6 +106,11 @@ class Painting:
         save_image(path, self.tensor, alpha=self.alpha, depth=depth, recipe=self.recipe.to_json(), force=force)
 
 
+def listed(styles: Source | Sequence[Source]) -> list[Source]:
+    """One painting or several, as a list."""
+    return [styles] if isinstance(styles, str | Path | Image.Image | Tensor) else list(styles)
+
+
 def stylize(
     content: Source,
     styles: Source | Sequence[Source],
@@ -135,7 +140,7 @@ def stylize(
         >>> painting.save("painting.png")  # doctest: +SKIP
     """
     chosen = Settings.check(settings)
-    paintings = [styles] if isinstance(styles, str | Path | Image.Image | Tensor) else list(styles)
+    paintings = listed(styles)
     weights = chosen.weights(len(paintings))
     photograph = load_image(content, max_pixels=max_pixels, role="content")
     style_pictures = [load_image(style, max_pixels=max_pixels, role="style") for style in paintings]
@@ -196,7 +201,7 @@ def stylize(
             index + 1, count, lengths[index], losses.content, losses.style, losses.total, position.times[index], image
         )
 
-    def after_step(at: Position, losses: Losses) -> bool:
+    def after_step(at: Position) -> bool:
         nonlocal written
         stop = False
         if callback is not None:

@@ -12,7 +12,7 @@ from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
 from impasto.images import resize
 from impasto.refine.checkpoint import Position
-from impasto.refine.objective import Losses, Objective, Weights
+from impasto.refine.objective import Objective, Weights
 from impasto.refine.optimizer import Algorithm, State, adam, lbfgs, rate
 from impasto.refine.pyramid import Scale, enlarge, fit, fit_style
 
@@ -33,7 +33,7 @@ def descend(
     detail: float,
     bf16: bool = False,
     position: Position | None = None,
-    after_step: Callable[[Position, Losses], bool | None] = lambda position, losses: None,
+    after_step: Callable[[Position], bool | None] = lambda position: None,
 ) -> Tensor:
     """Paint.
 
@@ -90,7 +90,7 @@ def descend(
             position.step, position.state = step + 1, state
             position.losses.append(losses)
             position.times.append(time.monotonic() - began)
-            if after_step(position, losses):
+            if after_step(position):
                 return state.image
     assert state is not None
     return state.image

@@ -8,6 +8,7 @@ Gram matrices are what the style loss compares.
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -273,7 +274,7 @@ def train(
         first, painted = state["step"], state["painted"]
         log(f"continuing after step {first}")
 
-    def save() -> None:
+    def keep() -> None:
         if checkpoint:
             state = {
                 "config": asdict(config),
@@ -283,9 +284,9 @@ def train(
                 "painted": painted,
                 "step": step + 1,
             }
-            partial = Path(f"{checkpoint}.partial")
-            torch.save(state, partial)
-            partial.replace(checkpoint)
+            buffer = io.BytesIO()
+            torch.save(state, buffer)
+            write_atomically(Path(checkpoint), buffer.getvalue())
 
     step = first - 1
     started = saved = time.monotonic()
@@ -319,9 +320,9 @@ def train(
             if callback(TrainProgress(step + 1, config.steps, loss.item(), errors, now - started)):
                 break
         if now - saved > config.checkpoint_seconds:
-            save()
+            keep()
             saved = now
-    save()
+    keep()
     errors = evaluate(student, teacher, validation)
     export(student, out, {"errors": {k: round(v, 4) for k, v in errors.items()}, "config": asdict(config)})
     return errors
