@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from impasto.refine.pyramid import carry_over
+from impasto.refine.spectrum import accumulate, precondition
 
 __all__ = ["Algorithm", "State", "adam", "lbfgs", "rate"]
 
@@ -22,7 +23,7 @@ Algorithm = Literal["lbfgs", "adam"]
 FIRST_RATE, LAST_RATE = 0.03, 0.006
 BETAS = (0.9, 0.99)
 #: How many pairs of displacement and gradient change L-BFGS remembers.
-HISTORY = 10
+HISTORY = 20
 #: L-BFGS moves no pixel further than this in one step.
 FARTHEST = 0.15
 #: Stands in for a zero below a fraction line.
@@ -31,7 +32,7 @@ TINY = torch.finfo(torch.float32).tiny
 
 @dataclass
 class State:
-    """The picture and what the optimizer remembers. All tensors are (1, 3, h, w)."""
+    """The picture and what the optimizer remembers: tensors (1, 3, h, w), and one that :mod:`spectrum` keeps."""
 
     image: Tensor
     #: Steps taken since the optimizer last started from nothing.
@@ -41,12 +42,14 @@ class State:
     def grown(self, image: Tensor) -> State:
         """The state at the next scale, where the picture is ``image``: what was learned is carried over."""
         size = (image.shape[-2], image.shape[-1])
+        # Rings of frequencies are counted from the size of the picture: they are others now.
+        remembered = {name: tensor for name, tensor in self.memory.items() if name != "spectrum"}
         area = image.shape[-2] * image.shape[-1] / (self.image.shape[-2] * self.image.shape[-1])
         # The losses are means over positions: with n times as many pixels each has a gradient n times smaller.
         power = {"first": 1, "second": 2, "gradient": 1, "y": 1}
         memory = {
             name: carry_over(tensor, size) / area ** power.get(name.rstrip("0123456789"), 0)
-            for name, tensor in self.memory.items()
+            for name, tensor in remembered.items()
         }
         # The last gradient belongs to the old picture; a pair whose curvature enlarging turned negative is no guide.
         memory.pop("gradient", None)
@@ -88,7 +91,7 @@ def adam(state: State, gradient: Tensor, step_size: float) -> State:
 
 @torch.no_grad()
 def lbfgs(state: State, gradient: Tensor, step_size: float) -> State:
-    """L-BFGS (Liu and Nocedal 1989), projected to [0, 1], without a line search.
+    """L-BFGS (Liu and Nocedal 1989), projected to [0, 1], without a line search, its H₀ from :mod:`spectrum`.
 
     Torch's own optimizer takes a first step of 1 / ‖g‖₁ over all pixels together, which at a million pixels is no step
     at all. Here the first step moves the average pixel by ``step_size``, and the curvature then sets the length.
@@ -100,6 +103,7 @@ def lbfgs(state: State, gradient: Tensor, step_size: float) -> State:
         if _dot(s, y) > 1e-10 * _dot(y, y):
             newest = pairs[-1] + 1 if pairs else 0
             memory[f"s{newest}"], memory[f"y{newest}"] = s, y
+            memory["spectrum"] = accumulate(memory.get("spectrum"), s, y)
             pairs.append(newest)
             for old in pairs[:-HISTORY]:
                 del memory[f"s{old}"], memory[f"y{old}"]
@@ -115,7 +119,9 @@ def lbfgs(state: State, gradient: Tensor, step_size: float) -> State:
         s, y = history[index]
         along[index] = _dot(s, direction) / curvature[index]
         direction.sub_(y, alpha=along[index])
-    if history:
+    if "spectrum" in memory:
+        direction = precondition(direction, memory["spectrum"], history[-1][1], curvature[-1])
+    elif history:
         direction *= curvature[-1] / _dot(history[-1][1], history[-1][1])
     else:
         direction *= step_size / max(direction.abs().mean().item(), TINY)

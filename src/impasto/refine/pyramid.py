@@ -21,7 +21,10 @@ __all__ = ["Scale", "carry_over", "default_steps", "enlarge", "fit", "fit_style"
 #: The picture starts at the size of the form size / 2^k that lies between this and its double.
 SMALLEST = 48
 #: Default steps by the longest side of a scale; between two entries, in between.
-STEPS = {64: 60, 128: 80, 256: 44, 512: 25, 1024: 15}
+STEPS = {64: 60, 128: 70, 256: 43, 512: 25, 1024: 15}
+#: Where more steps than the default ones are asked for, coarse scales take this many times theirs and no more: the
+#: picture is found there by then, and the finest scale has use for the rest.
+ENOUGH = 1.5
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,13 @@ def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple
     Args:
         size: longest side of the finished picture, at least 1.
         smallest: the coarsest scale is at least as long as this.
-        steps: steps in all, shared out like the default ones; None for the default. Every scale gets at least one as
-            long as there are enough, the last scale always.
+        steps: steps in all, shared out like the default ones as long as they are about as many; many more mostly go
+            to the finest scale. None for the default. Every scale gets at least one as long as there are enough, the
+            last scale always.
 
     Example:
         >>> [(s.longest, s.steps) for s in plan(512)]
-        [(64, 60), (128, 80), (256, 44), (512, 25)]
+        [(64, 60), (128, 70), (256, 43), (512, 25)]
     """
     sizes = [size]
     while sizes[0] / 2 >= max(SMALLEST, smallest):
@@ -70,8 +74,12 @@ def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple
     counts = [default_steps(longest) for longest in sizes]
     if steps is not None:
         sizes, counts = sizes[-steps:], counts[-steps:]
-        shares = [count * steps / sum(counts) for count in counts]
-        counts = [max(1, int(share)) for share in shares]
+        factor = steps / sum(counts)
+        if factor >= ENOUGH:
+            counts = [int(count * ENOUGH) for count in counts]
+            counts[-1] += steps - sum(counts)
+        else:
+            counts = [max(1, int(count * factor)) for count in counts]
         # What rounding left over, or took too much, is the coarsest scale's.
         counts[0] = max(1, counts[0] + steps - sum(counts))
         while sum(counts) > steps:
