@@ -96,7 +96,7 @@ def test_quiet(run: Run, trained: list[dict[str, Any]]) -> None:
         (("--out", "gone/small.safetensors"), "--out: there is no folder gone"),
         (("--out", "there.safetensors"), "--out: there.safetensors exists"),
         (("--steps", "0"), "'--steps': 0 is not a number from 1 up"),
-        (("--painted", "13"), "--painted: 13 of 12 crops; give at most --batch"),
+        (("--painted", "13"), "--painted: 13 of 10 crops; give at most --batch"),
         (("--start-from", "gone.pt"), "--start-from: there is no gone.pt"),
         (("--side", "8"), "'--side': 8 is not a number from 32 up"),
     ],

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from impasto import __version__
-from impasto.cli import demo, doctor, measure, rerun, stylize, train, weights
+from impasto.cli import demo, doctor, features, measure, predict, rerun, stylize, sweep, train, weights
 from impasto.cli.options import Debug
 from impasto.cli.report import flush, note, say
 from impasto.errors import ImpastoError
@@ -27,11 +27,14 @@ app = typer.Typer(
 
 app.command("stylize")(stylize.stylize)
 app.command("measure")(measure.measure)
+app.command("features")(features.features)
+app.command("sweep")(sweep.sweep)
 app.command("rerun")(rerun.rerun)
 app.add_typer(weights.app, name="weights")
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
+app.add_typer(predict.app, name="predict")
 
 
 def _version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""``impasto train``: make the weights that ship with the package again."""
+"""``impasto train``: make the weights that ship with the package again, or your own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impasto.cli import options
+from impasto.cli import options, train_attributes, train_autoencoder
 from impasto.cli.options import Debug, Force, Json, Quiet, Resume, Threads, at_least
 from impasto.cli.report import duration, note, say, say_json
 from impasto.cli.run import checkpoint_of
@@ -16,7 +16,9 @@ from impasto.errors import ImpastoError
 if TYPE_CHECKING:
     from impasto.training.distil import TrainProgress
 
-app = typer.Typer(help="Make the weights that ship with the package again.")
+app = typer.Typer(help="Make the weights that ship with the package again, or networks of your own.")
+app.command("attributes")(train_attributes.attributes)
+app.command("autoencoder")(train_autoencoder.autoencoder)
 
 
 @app.callback(invoke_without_command=True)
@@ -35,15 +37,15 @@ def extractor(
         Path, typer.Option("--out", "-o", metavar="FILE", help="The .safetensors file to write.", show_default=False)
     ],
     steps: Annotated[int, typer.Option(help="Batches to learn from.", callback=at_least(1))] = 3000,
-    batch: Annotated[int, typer.Option(help="Crops a step.", callback=at_least(1))] = 12,
-    side: Annotated[int, typer.Option(help="Side of a crop in pixels.", callback=at_least(32))] = 112,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 3e-3,
+    batch: Annotated[int, typer.Option(help="Crops a step.", callback=at_least(1))] = 10,
+    side: Annotated[int, typer.Option(help="Side of a crop in pixels.", callback=at_least(32))] = 128,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 1.5e-3,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.", callback=at_least(0))] = 1e-4,
     gram_weight: Annotated[float, typer.Option(help="Of the error of the Gram matrices.", callback=at_least(0))] = 1.0,
     painted: Annotated[
         int, typer.Option(help="Crops a step that the network itself painted.", callback=at_least(0))
     ] = 4,
-    paint_every: Annotated[int, typer.Option(help="Steps between two paintings.", callback=at_least(1))] = 60,
+    paint_every: Annotated[int, typer.Option(help="Steps between two paintings.", callback=at_least(1))] = 50,
     seed: Annotated[int, typer.Option(help="Of weights, crops and their order.", callback=at_least(0))] = 0,
     start_from: Annotated[
         Path | None,
@@ -81,7 +83,10 @@ def extractor(
     options.set_threads(threads)
 
     from impasto.features import load_extractor
+    from impasto.machine import keep_freed_memory
     from impasto.training.distil import TrainConfig, train
+
+    keep_freed_memory()
 
     config = TrainConfig(
         steps=steps,

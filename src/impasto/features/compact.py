@@ -8,7 +8,7 @@ Gram matrices, are then the ones of P F, at the width of the small network.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import cast
@@ -20,40 +20,74 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import Extractor
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
 from impasto.files.hashing import file_sha256
 
-__all__ = ["ARCHITECTURE", "FORMAT", "PIXEL_MEAN", "Compact", "is_compact", "shipped_path"]
+__all__ = [
+    "ARCHITECTURE",
+    "FORMAT",
+    "LAYERS",
+    "PIXEL_MEAN",
+    "Architecture",
+    "Compact",
+    "is_compact",
+    "shipped_path",
+    "walk",
+]
 
-#: Convolution name -> (output channels, kernel size); "pool" halves the sides. Layer names are VGG-19's.
-ARCHITECTURE: tuple[tuple[str, int, int], ...] = (
-    ("relu1_1", 64, 3),
-    ("squeeze1", 24, 1),
-    ("mix1", 32, 3),
-    ("pool", 0, 0),
-    ("relu2_1", 64, 3),
-    ("mix2", 48, 3),
-    ("pool", 0, 0),
-    ("relu3_1", 128, 3),
-    ("mix3a", 96, 3),
-    ("mix3b", 96, 3),
-    ("pool", 0, 0),
-    ("relu4_1", 192, 3),
-    ("relu4_2", 192, 3),
-    ("mix4", 128, 3),
-    ("pool", 0, 0),
-    ("relu5_1", 256, 3),
+#: Convolutions in order, with their output channels. A ``relu`` is 3 × 3, ends in a ReLU and stands for the layer of
+#: VGG-19 of that name; a ``squeeze`` is 1 × 1 and linear. Sides are halved where the stage, the first digit, changes.
+Architecture = Sequence[tuple[str, int]]
+
+ARCHITECTURE: Architecture = (
+    ("relu1_1", 64),
+    ("squeeze1_2", 24),
+    ("relu1_2", 32),
+    ("relu2_1", 64),
+    ("relu2_2", 64),
+    ("relu3_1", 128),
+    ("relu3_2", 96),
+    ("relu3_3", 96),
+    ("relu4_1", 192),
+    ("relu4_2", 192),
+    ("relu4_3", 192),
+    ("relu4_4", 192),
+    ("relu5_1", 320),
 )
+
+#: The layers that the metric needs, and that a compact extractor gives.
+LAYERS = tuple(sorted({CONTENT_LAYER, *STYLE_LAYERS}))
 
 #: The mean color that VGG-19 subtracts (RGB, 0–1). Subtracting it first keeps the zero padding where VGG-19 has it.
 PIXEL_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
-FORMAT = "impasto-compact-1"
+FORMAT = "impasto-compact-2"
 
 
 def shipped_path() -> Path:
     """The weights that ship inside the package."""
     return Path(str(resources.files("impasto") / "pretrained" / "compact.safetensors"))
+
+
+def walk(
+    architecture: Architecture, image: Tensor, convolve: Callable[[str, Tensor], Tensor]
+) -> Iterator[tuple[str, Tensor]]:
+    """Go through the network: yields the name of each convolution and its maps, after the ReLU if it has one.
+
+    Args:
+        architecture: names and widths.
+        image: (B, 3, H, W), the mean color subtracted.
+        convolve: the convolution of that name, applied to its input; its result may be overwritten.
+    """
+    hidden, stage = image, "1"
+    for name, _ in architecture:
+        before = name.partition("_")[0][-1]
+        if before != stage:
+            hidden, stage = F.max_pool2d(hidden, 2), before
+        hidden = convolve(name, hidden)
+        if name.startswith("relu"):
+            hidden = hidden.relu_()
+        yield name, hidden
 
 
 def is_compact(path: str | Path) -> bool:
@@ -76,17 +110,17 @@ class Compact(Extractor):
     name = "compact"
     mean: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, architecture: Architecture = ARCHITECTURE) -> None:
         super().__init__()
-        self.layers = tuple(name for name, _, _ in ARCHITECTURE if name.startswith("relu"))
+        self.architecture = tuple((str(name), int(channels)) for name, channels in architecture)
+        self.layers = LAYERS
         self.convolutions = nn.ModuleDict()
         self.metrics = nn.ParameterDict()
         width = 3
-        for name, channels, kernel in ARCHITECTURE:
-            if name == "pool":
-                continue
+        for name, channels in self.architecture:
+            kernel = 1 if name.startswith("squeeze") else 3
             self.convolutions[name] = nn.Conv2d(width, channels, kernel, padding=kernel // 2)
-            if name.startswith("relu"):
+            if name in LAYERS:
                 self.metrics[name] = nn.Parameter(torch.eye(channels))
             width = channels
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -108,7 +142,9 @@ class Compact(Extractor):
                 f"{path}: no intact weights of the compact extractor; give a file of 'impasto train extractor'"
             )
         try:
-            extractor = cls.from_tensors(load_file(path))
+            with safe_open(str(path), framework="pt") as file:
+                card = json.loads(file.metadata()["impasto"])
+            extractor = cls.from_tensors(load_file(path), card["architecture"])
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
             raise ImpastoError(
                 f"{path}: cannot be read as weights of the compact extractor; give an intact file"
@@ -117,14 +153,15 @@ class Compact(Extractor):
         return extractor
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Compact:
+    def from_tensors(cls, tensors: Mapping[str, Tensor], architecture: Architecture = ARCHITECTURE) -> Compact:
         """The extractor with these weights.
 
         Args:
-            tensors: ``NAME.weight`` and ``NAME.bias`` for every convolution of :data:`ARCHITECTURE`, and
+            tensors: ``NAME.weight`` and ``NAME.bias`` for every convolution of the architecture, and
                 ``LAYER.projection`` P (channels of VGG-19, channels here) for every layer.
+            architecture: names and widths of the convolutions.
         """
-        extractor = cls()
+        extractor = cls(architecture)
         for name, module in extractor.convolutions.items():
             convolution = cast(nn.Conv2d, module)
             convolution.weight.copy_(tensors[f"{name}.weight"])
@@ -141,14 +178,9 @@ class Compact(Extractor):
         """See :meth:`Extractor.forward`."""
         wanted = set(self.check_layers(layers))
         found: dict[str, Tensor] = {}
-        hidden = image - self.mean
-        for name, _, _ in ARCHITECTURE:
-            if name == "pool":
-                hidden = F.max_pool2d(hidden, 2)
-                continue
-            hidden = self.convolutions[name](hidden).relu_()
+        for name, maps in walk(self.architecture, image - self.mean, lambda name, x: self.convolutions[name](x)):
             if name in wanted:
-                found[name] = hidden if name in self.exact else F.conv2d(hidden, self.metrics[name][:, :, None, None])
+                found[name] = maps if name in self.exact else F.conv2d(maps, self.metrics[name][:, :, None, None])
                 if len(found) == len(wanted):
                     break
         return {layer: found[layer] for layer in layers}

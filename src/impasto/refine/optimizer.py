@@ -23,7 +23,7 @@ Algorithm = Literal["lbfgs", "adam"]
 FIRST_RATE, LAST_RATE = 0.03, 0.006
 BETAS = (0.9, 0.99)
 #: How many pairs of displacement and gradient change L-BFGS remembers.
-HISTORY = 20
+HISTORY = 10
 #: L-BFGS moves no pixel further than this in one step.
 FARTHEST = 0.15
 #: Stands in for a zero below a fraction line.
@@ -120,7 +120,7 @@ def lbfgs(state: State, gradient: Tensor, step_size: float) -> State:
         along[index] = _dot(s, direction) / curvature[index]
         direction.sub_(y, alpha=along[index])
     if "spectrum" in memory:
-        direction = precondition(direction, memory["spectrum"], history[-1][1], curvature[-1])
+        direction = precondition(direction, memory["spectrum"], curvature[-1])
     elif history:
         direction *= curvature[-1] / _dot(history[-1][1], history[-1][1])
     else:

@@ -9,6 +9,7 @@ anyway: s is a displacement, y the change of the gradient, and their spectra are
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -24,18 +25,22 @@ AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 
 
 def accumulate(known: Tensor | None, s: Tensor, y: Tensor) -> Tensor:
-    """Sums of s·s and y·y for every color axis and ring, (2, 3, RINGS): ``known`` ones fade, a pair is added.
+    """Sums of s·s and y·y for every color axis and ring, where ``known`` ones fade, and y·y of this pair alone.
+
+    The result is (3, 3, RINGS).
 
     Args:
         known: what this function returned before.
         s: displacement of the picture (1, 3, h, w).
         y: change of the gradient (1, 3, h, w).
     """
-    sums = torch.stack([_ring_sums(_spectrum(v).abs().square(), v) for v in (s, y)])
-    return sums if known is None else MEMORY * known + sums
+    ss, yy = (_ring_sums(_spectrum(v).abs().square(), v) for v in (s, y))
+    if known is None:
+        return torch.stack([ss, yy, yy])
+    return torch.stack([MEMORY * known[0] + ss, MEMORY * known[1] + yy, yy])
 
 
-def precondition(gradient: Tensor, known: Tensor, y: Tensor, curvature: float) -> Tensor:
+def precondition(gradient: Tensor, known: Tensor, curvature: float) -> Tensor:
     """Divide ``gradient`` (1, 3, h, w) by the curvature along each color axis and ring.
 
     The curvature is taken as ‖y‖ / ‖s‖, which is never below s·y / ‖s‖²: max pooling makes gradients jump, and steps as
@@ -44,20 +49,18 @@ def precondition(gradient: Tensor, known: Tensor, y: Tensor, curvature: float) -
     Args:
         gradient: what to divide.
         known: from :func:`accumulate`.
-        y: the newest change of the gradient, and
-        curvature: its s·y: the filter H is scaled so that y·H y = s·y, as L-BFGS expects.
+        curvature: s·y of the newest pair: the filter H is scaled so that y·H y = s·y, as L-BFGS expects.
     """
-    ss, yy = known
+    ss, yy, newest = known
     tiny = torch.finfo(torch.float32).tiny
     curved = (yy / ss.clamp_min(tiny)).sqrt()
     # Rings that no step has touched hold rounding errors: they count as the least curved ring that one has.
     touched = (ss > 1e-7 * ss.sum()) & (curved > 0)
     inverse = torch.where(touched, 1 / curved.clamp_min(tiny), 0)
     inverse = torch.where(touched, inverse, inverse.max())
-    energy = (_ring_sums(_spectrum(y).abs().square(), y) * inverse).sum()
-    inverse = inverse * (curvature / energy.clamp_min(tiny))
-    low, share = _rings(gradient)
-    response = torch.lerp(inverse[:, low], inverse[:, low + 1], share)
+    inverse = inverse * (curvature / (newest * inverse).sum().clamp_min(tiny))
+    weights, shape = _rings(*gradient.shape[-2:], gradient.device), (3, gradient.shape[-2], -1)
+    response = (inverse @ weights).view(shape)
     filtered = torch.fft.irfft2(_spectrum(gradient) * response, s=gradient.shape[-2:], norm="ortho")
     return torch.einsum("ij,ihw->jhw", _axes(gradient), filtered)[None]
 
@@ -71,29 +74,23 @@ def _spectrum(image: Tensor) -> Tensor:
     return torch.fft.rfft2(torch.einsum("ij,bjhw->bihw", _axes(image), image)[0], norm="ortho")
 
 
-def _rings(image: Tensor) -> tuple[Tensor, Tensor]:
-    """For each frequency the ring below it, and how far it is on the way to the next."""
-    height, width = image.shape[-2:]
-    down = torch.fft.fftfreq(height, device=image.device)[:, None]
-    across = torch.fft.rfftfreq(width, device=image.device)
+@lru_cache(maxsize=2)
+def _rings(height: int, width: int, device: torch.device) -> Tensor:
+    """How far each frequency of rfft2 belongs to each ring (RINGS, h · (w // 2 + 1)): to two neighbors, 1 in all."""
+    down = torch.fft.fftfreq(height, device=device)[:, None]
+    across = torch.fft.rfftfreq(width, device=device)
     lowest = 1 / max(height, width)
     octave = ((down.square() + across.square()).sqrt() / lowest).clamp_min(1).log()
-    place = (octave * ((RINGS - 1) / math.log(math.sqrt(0.5) / lowest))).clamp(0, RINGS - 1)
-    low = place.floor().clamp_max(RINGS - 2)
-    return low.long(), place - low
+    place = (octave * ((RINGS - 1) / math.log(math.sqrt(0.5) / lowest))).clamp(0, RINGS - 1).flatten()
+    rings = torch.arange(RINGS, device=device)[:, None]
+    return (1 - (place - rings).abs()).clamp_min_(0)
 
 
 def _ring_sums(values: Tensor, image: Tensor) -> Tensor:
     """Sums (3, RINGS) over the whole spectrum, of which rfft2 keeps half, of ``values`` (3, h, w // 2 + 1)."""
-    low, share = _rings(image)
-    twice = torch.full_like(share, 2.0)
-    twice[:, 0] = 1
-    if image.shape[-1] % 2 == 0:
-        twice[:, -1] = 1
-    values = values * twice
-    # A product with a matrix of shares, not a scatter: the order of a scatter's sums is not always the same.
-    rows = torch.zeros(RINGS, low.numel(), device=image.device)
-    every = torch.arange(low.numel(), device=image.device)
-    rows[low.flatten(), every] = 1 - share.flatten()
-    rows[low.flatten() + 1, every] += share.flatten()
-    return values.flatten(1) @ rows.T
+    # Twice, but for the columns that are their own mirror images. A product with a matrix, not a scatter: the order of
+    # a scatter's sums is not always the same.
+    single = [0, -1] if image.shape[-1] % 2 == 0 else [0]
+    values = 2 * values
+    values[..., single] /= 2
+    return values.flatten(1) @ _rings(*image.shape[-2:], image.device).T

@@ -1,9 +1,11 @@
-"""Train the compact extractor: a small CNN learns, from scratch, to see what VGG-19 sees.
+"""Train the compact extractor: a small CNN learns to see what VGG-19 sees.
 
-Read from top to bottom: configuration, network, loss, loop, export. The student has batch norm while it trains; for the
-shipped file it is folded into the convolutions. A projection P for each layer carries the student's features F to the
-teacher's T. The loss is the relative error of P F against T, and of the Gram matrices P F Fᵀ Pᵀ against T Tᵀ, because
-Gram matrices are what the style loss compares.
+Read from top to bottom: configuration, network, loss, loop, export. The student begins as a thinned-out teacher, see
+:mod:`impasto.training.initialize`, and has batch norm while it trains; for the shipped file it is folded into the
+convolutions. A projection P for each layer carries the student's features F to the teacher's T. The loss is the
+relative error of P F against T, and of the Gram matrices P F Fᵀ Pᵀ against T Tᵀ, because Gram matrices are what the
+style loss compares. A share of the images are pictures that the student painted itself, see
+:mod:`impasto.training.painted`.
 """
 
 from __future__ import annotations
@@ -22,18 +24,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.compact import ARCHITECTURE, FORMAT, PIXEL_MEAN, Compact
+from impasto.features.compact import ARCHITECTURE, FORMAT, LAYERS, PIXEL_MEAN, Architecture, Compact, walk
 from impasto.features.extractor import VGG19_CHANNELS, Extractor
 from impasto.files.atomic import write_atomically
 from impasto.training.data import augment, crops, list_images, read_images
+from impasto.training.initialize import fit_to_teacher
 from impasto.training.painted import paint_batch
 
 __all__ = ["Student", "TrainConfig", "TrainProgress", "evaluate", "export", "train"]
 
+#: Least squares sees this many batches.
+FIRST_BATCHES = 12
 #: How many painted crops are remembered; the oldest, of the least trained painter, go first.
 PAINTED_KEPT = 360
-
-LAYERS = tuple(name for name, _, _ in ARCHITECTURE if name.startswith("relu"))
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,13 @@ class TrainConfig:
     """Everything that determines the outcome."""
 
     steps: int = 3000
-    batch: int = 12
-    side: int = 112  # pixels
-    learning_rate: float = 3e-3
+    batch: int = 10
+    side: int = 128  # pixels
+    learning_rate: float = 1.5e-3
     weight_decay: float = 1e-4
     gram_weight: float = 1.0
     painted: int = 4  # of the crops in a batch, once there are any
-    paint_every: int = 60  # steps
+    paint_every: int = 50  # steps
     seed: int = 0
     checkpoint_seconds: float = 120.0
 
@@ -69,41 +72,35 @@ class Student(nn.Module):
     mean: Tensor
     scales: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, architecture: Architecture = ARCHITECTURE) -> None:
         super().__init__()
+        self.architecture = tuple(architecture)
         self.convolutions, self.norms, self.projections = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         width = 3
-        for name, channels, kernel in ARCHITECTURE:
-            if name == "pool":
-                continue
-            stem = width == 3
-            convolution = nn.Conv2d(width, channels, kernel, padding=kernel // 2, bias=stem)
-            self.convolutions[name] = convolution
+        for name, channels in self.architecture:
+            kernel, stem = 1 if name.startswith("squeeze") else 3, width == 3
+            self.convolutions[name] = nn.Conv2d(width, channels, kernel, padding=kernel // 2, bias=stem)
             if not stem:
-                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
                 self.norms[name] = nn.BatchNorm2d(channels)
             if name in LAYERS:
                 self.projections[name] = nn.Conv2d(channels, VGG19_CHANNELS[name], 1, bias=False)
             width = channels
+        # Exact, and in no need of training: see fit_stem.
+        for exact in (self.convolutions["relu1_1"], self.projections["relu1_1"]):
+            exact.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
         # Typical size of the teacher's features: the projections are learned in units of it.
         self.register_buffer("scales", torch.ones(len(LAYERS)))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Features F at every layer, before the projection."""
-        features = {}
-        hidden = image - self.mean
-        for name, _, _ in ARCHITECTURE:
-            if name == "pool":
-                hidden = F.max_pool2d(hidden, 2)
-                continue
-            hidden = self.convolutions[name](hidden)
-            if name in self.norms:
-                hidden = self.norms[name](hidden)
-            hidden = F.relu(hidden)
-            if name in LAYERS:
-                features[name] = hidden
-        return features
+        maps = walk(self.architecture, image - self.mean, self.convolve)
+        return {name: features for name, features in maps if name in LAYERS}
+
+    def convolve(self, name: str, hidden: Tensor) -> Tensor:
+        """The convolution of that name, and its batch norm."""
+        hidden = self.convolutions[name](hidden)
+        return self.norms[name](hidden) if name in self.norms else hidden
 
     def projection(self, layer: str) -> Tensor:
         """P of ``layer`` (channels of VGG-19, channels of the student)."""
@@ -128,23 +125,6 @@ def fit_stem(student: Student, teacher: Extractor, images: Tensor) -> None:
             stem.weight[channel] = solution[:27].view(3, 3, 3)
             cast(Tensor, stem.bias)[channel] = solution[27]
         identity.weight.copy_(torch.eye(64)[:, :, None, None])
-    stem.requires_grad_(False)
-    identity.requires_grad_(False)
-
-
-@torch.no_grad()
-def fit_projections(student: Student, teacher: Extractor, images: Tensor) -> None:
-    """Start every projection at its best for the untrained student: ridge regression of the teacher's features."""
-    student.train()
-    features, targets = student(images), teacher(images, LAYERS)
-    for index, layer in enumerate(LAYERS[1:], start=1):
-        f = features[layer].transpose(0, 1).flatten(1).double()
-        t = targets[layer].transpose(0, 1).flatten(1).double()
-        student.scales[index] = t.square().mean().sqrt().float()
-        gram = f @ f.T
-        ridge = 0.05 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
-        P = torch.linalg.solve(gram + ridge, f @ t.T).T / student.scales[index]
-        cast(nn.Conv2d, student.projections[layer]).weight.copy_(P[:, :, None, None])
 
 
 def layer_errors(
@@ -212,7 +192,7 @@ def export(student: Student, path: str | Path, card: Mapping[str, Any]) -> None:
             raise ImpastoError(f"{name}: weights do not fit into fp16; train with a lower learning rate")
     halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
     # One entry, because safetensors writes several in an order that changes from run to run.
-    metadata = {"impasto": json.dumps({"format": FORMAT, **card}, sort_keys=True)}
+    metadata = {"impasto": json.dumps({"format": FORMAT, "architecture": student.architecture, **card}, sort_keys=True)}
     write_atomically(Path(path), save(halves, metadata))
 
 
@@ -222,6 +202,7 @@ def train(
     teacher: Extractor,
     out: str | Path,
     *,
+    architecture: Architecture = ARCHITECTURE,
     checkpoint: str | Path | None = None,
     start_from: str | Path | None = None,
     callback: Callable[[TrainProgress], bool | None] | None = None,
@@ -234,6 +215,7 @@ def train(
         data: folder of images, see :func:`impasto.training.data.list_images`.
         teacher: VGG-19.
         out: the safetensors file to write.
+        architecture: names and widths of the convolutions.
         checkpoint: file that is written every ``config.checkpoint_seconds``, and continued from if it exists.
         start_from: checkpoint of an earlier training, whatever its settings, whose network this one begins with.
         callback: receives a :class:`TrainProgress` after each step; returning True stops the run.
@@ -247,13 +229,16 @@ def train(
     validation = read_images(list_images(data, "validation"))
     log(f"{len(images)} training and {len(validation)} validation images")
 
-    student = Student()
+    student = Student(architecture)
     generator = torch.Generator().manual_seed(config.seed)
-    start_batch = augment(crops(images, 24, config.side, generator), generator)
-    fit_stem(student, teacher, start_batch)
-    fit_projections(student, teacher, start_batch)
     if start_from is not None:
         student.load_state_dict(torch.load(start_from, weights_only=True)["student"])
+    elif not (checkpoint and Path(checkpoint).is_file()):
+        sample = augment(crops(images, FIRST_BATCHES * config.batch, config.side, generator), generator)
+        fit_stem(student, teacher, sample[: 2 * config.batch])
+        fit_to_teacher(student, teacher, sample, generator)
+        start = evaluate(student, teacher, validation)
+        log("least squares: " + ", ".join(f"{layer} {error:.3f}" for layer, error in start.items()))
     optimizer = torch.optim.AdamW(
         [p for p in student.parameters() if p.requires_grad], lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -295,7 +280,7 @@ def train(
         # A generator for each step makes a resumed run see what an undisturbed one would have seen.
         generator.manual_seed(config.seed * 1_000_003 + step + 1)
         if config.painted and step and step % config.paint_every == 0:
-            painter = Compact.from_tensors({name: tensor.float() for name, tensor in fold(student).items()})
+            painter = Compact.from_tensors({n: t.float() for n, t in fold(student).items()}, student.architecture)
             pairs = [crops(images, config.batch, config.side, generator) for _ in ("contents", "styles")]
             fresh = (paint_batch(painter, pairs[0], pairs[1], generator) * 255).round().byte()
             painted = torch.cat([painted, fresh])[-PAINTED_KEPT:]

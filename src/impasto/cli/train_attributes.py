@@ -1,0 +1,146 @@
+"""``impasto train attributes``: a CNN, from scratch, that tells the attributes of a face."""
+
+from __future__ import annotations
+
+import json as json_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impasto.cli import options
+from impasto.cli.options import Debug, Device, Force, Json, Quiet, Resume, Threads, at_least
+from impasto.cli.report import duration, note, say, say_json
+from impasto.cli.run import checkpoint_of
+from impasto.errors import ImpastoError
+
+if TYPE_CHECKING:
+    from impasto.foundations.attributes import AttributeProgress
+
+
+def attributes(
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of CelebA: img_align_celeba or its zip, list_attr_celeba, list_eval_partition if there.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The .safetensors file to write.", show_default=False)
+    ],
+    epochs: Annotated[int, typer.Option(help="Times through the training faces, at most.", callback=at_least(1))] = 30,
+    batch: Annotated[int, typer.Option(help="Faces a step.", callback=at_least(2))] = 32,
+    side: Annotated[int, typer.Option(help="Side of a face in pixels, a multiple of 16.", callback=at_least(16))] = 64,
+    width: Annotated[int, typer.Option(help="Channels of the first convolutions.", callback=at_least(1))] = 32,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 5e-3,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW.", callback=at_least(0))] = 0.05,
+    patience: Annotated[
+        int, typer.Option(help="Epochs without a better one before the training ends.", callback=at_least(1))
+    ] = 6,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.", callback=at_least(0))] = 0,
+    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=options.MACHINE)] = Device.auto,
+    threads: Threads = None,
+    resume: Resume = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a CNN on CelebA's 40 attributes, and measure it beside two baselines.
+
+    Beside FILE come the table as .json and .txt and the chart as .png.
+    """
+    options.one_voice(quiet=quiet, json=json)
+    if not data.is_dir():
+        raise ImpastoError(f"--data: {data} is no folder; name one with img_align_celeba in it")
+    if out.suffix != ".safetensors":
+        raise ImpastoError(f"--out: {out} has to end in .safetensors")
+    if side % 16:
+        raise ImpastoError(f"--side: {side} is no multiple of 16; give {max(16, side // 16 * 16)}")
+    if not out.parent.is_dir():
+        raise ImpastoError(f"--out: there is no folder {out.parent}; make it first")
+    tables = [out.with_suffix(ending) for ending in (".json", ".txt", ".png")]
+    taken = next((path for path in (out, *tables) if path.exists()), None)
+    if taken is not None and not force:
+        raise ImpastoError(f"--out: {taken} exists; name another file or add --force")
+    missing = [name for name in ("torchmetrics", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise ImpastoError(f"{' and '.join(missing)} missing; install them: pip install 'impasto[foundations]'")
+    checkpoint = checkpoint_of(out)
+    if checkpoint.exists() and not resume:
+        if not force:
+            raise ImpastoError(
+                f"{checkpoint} is there from a training cut short; add --resume to go on, --force to begin anew"
+            )
+        checkpoint.unlink()
+    options.set_threads(threads)
+
+    from impasto.files.atomic import write_atomically
+    from impasto.foundations.attributes import AttributesConfig, train
+    from impasto.foundations.celeba import read_celeba
+    from impasto.machine import resolve_device
+
+    config = AttributesConfig(
+        epochs=epochs,
+        batch=batch,
+        side=side,
+        width=width,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        patience=patience,
+        seed=seed,
+    )
+    said_at = -60.0
+    before: int | None = None  # steps of earlier runs: the seconds are only those of this one
+
+    def listen(record: AttributeProgress) -> None:
+        nonlocal said_at, before
+        before = record.step - 1 if before is None else before
+        if quiet:
+            return
+        if json:
+            say_json(
+                {
+                    "step": record.step,
+                    "steps": record.steps,
+                    "epoch": record.epoch,
+                    "loss": record.loss,
+                    "average_precision": record.average_precision,
+                    "seconds": round(record.seconds, 3),
+                }
+            )
+        elif record.seconds - said_at >= 10 or record.step == record.steps:
+            said_at = record.seconds
+            best = "" if record.average_precision is None else f"  best AP {record.average_precision:.3f}"
+            left = record.seconds / (record.step - before) * (record.steps - record.step)
+            note(
+                f"step {record.step}/{record.steps}  epoch {record.epoch}  loss {record.loss:.4f}{best}  "
+                f"{duration(left)} left at most"
+            )
+
+    def log(line: str) -> None:
+        if not quiet:
+            note(line)
+
+    if resume and not checkpoint.exists():
+        log(f"--resume: there is no {checkpoint} to go on from; beginning anew")
+    place = resolve_device(device.value)
+    try:
+        scores = train(config, read_celeba(data), out, device=place, checkpoint=checkpoint, callback=listen, log=log)
+    except KeyboardInterrupt:
+        note(f"stopped; the same command with --resume goes on from {checkpoint}" if checkpoint.exists() else "stopped")
+        raise typer.Exit(130) from None
+    table = scores.to_json()
+    write_atomically(tables[0], (json_module.dumps(table, indent=1) + "\n").encode())
+    write_atomically(tables[1], scores.to_text().encode())
+    write_atomically(tables[2], scores.to_png())
+    checkpoint.unlink(missing_ok=True)
+    if json:
+        say_json({"output": str(out), **table})
+    elif not quiet:
+        say(scores.to_text().rstrip("\n"))
+        names = ", ".join(path.name for path in tables)
+        say(f"The network is in {out}, this table and a chart beside it ({names}).")

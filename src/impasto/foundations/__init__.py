@@ -1,0 +1,1 @@
+"""The way there: two warm-ups, a CNN that reads faces and a GAN that draws them."""

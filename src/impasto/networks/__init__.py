@@ -1,0 +1,1 @@
+"""Networks that paint in one pass, and the critic that looks at what they paint."""

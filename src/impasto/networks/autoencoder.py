@@ -1,0 +1,380 @@
+"""The auto-encoder: a photograph and any painting in, the photograph painted out, in one pass.
+
+Three pieces, kept apart so that tiles of one picture share what concerns all of it:
+
+* :meth:`AutoEncoder.encode_style` looks at a whole picture once and returns its :class:`Code`: the moments of its
+  colors and of its features at five scales. The content has a code too, made by the same method.
+* :func:`blend_codes` goes a part of the way from the content's code to the style's: ``strength``.
+* :meth:`AutoEncoder.paint` turns a content, or a tile of it, into the output. Nothing in it depends on the whole
+  picture but the codes: the encoder and the decoder have no normalization layers. The codes act in two ways: the
+  content's features are transported to the moments of the style (the step of Huang and Belongie 2017,
+  arXiv:1703.06868, with covariances instead of variances), and a small perceptron modulates the decoder's convolutions
+  (Perez et al. 2018, "FiLM", arXiv:1709.07871).
+
+The plain network decodes what the two deepest scales hold, 1/8 and 1/16 of the picture's side. In the residual one
+every scale has a connection from encoder to decoder, and the network paints a bounded change of the color-matched
+content. What passes such a connection has been transported as well, so the content's own style does not get through.
+Untrained, both return the content in the style's colors, the plain one as blurred as its representation is coarse.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from impasto.errors import ImpastoError
+from impasto.files.atomic import write_atomically
+from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
+
+__all__ = ["FORMAT", "MULTIPLE", "AutoEncoder", "Code", "blend_codes"]
+
+FORMAT = "impasto-autoencoder-1"
+
+#: Sides are padded to a multiple of this; the corners of tiles have to be multiples of it.
+MULTIPLE = 16
+
+#: Of three channels, and grayish pictures have little color: their transport can and has to do with a small ridge.
+COLOR_RIDGE = 2e-3
+
+#: The plain network's connections: scales whose side is at most 1/8 of the picture's.
+DEEP = 3
+
+SLOPE = 0.2  # of leaky ReLU, below zero
+GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # undoes what it takes of the variance
+
+
+class Code(NamedTuple):
+    """What the network knows of a whole picture.
+
+    Attributes:
+        color: moments of its pixels, (B, 3) and (B, 3, 3).
+        features: moments of its features at every scale S, (B, S, K) and (B, S, K, K).
+    """
+
+    color: Moments
+    features: Moments
+
+
+def blend_codes(first: Code, second: Code, weight: float | Tensor) -> Code:
+    """From ``first`` (weight 0) to ``second`` (weight 1): content and style, or two styles."""
+    return Code(
+        blend_moments(first.color, second.color, weight), blend_moments(first.features, second.features, weight)
+    )
+
+
+class Weight(nn.Module):
+    """A matrix or kernel with entries of order 1, scaled by its fan-in when it is used.
+
+    Without normalization layers, a step of Adam, as long for every entry, would change the output of a wide layer far
+    more than that of a narrow one (Karras et al. 2018, "equalized learning rate", arXiv:1710.10196).
+
+    Args:
+        shape: outputs, inputs and what a kernel has besides.
+        gain: keeps the variance that an activation takes away.
+        start: what the entries are multiplied by in the beginning.
+    """
+
+    def __init__(self, *shape: int, gain: float = 1.0, start: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(start * torch.randn(shape))
+        self.scale = gain / math.prod(shape[1:]) ** 0.5
+
+    def forward(self) -> Tensor:
+        """As it is used."""
+        return self.scale * self.weight
+
+
+class Linear(nn.Module):
+    """A matrix and an offset."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
+        super().__init__()
+        self.matrix, self.bias = Weight(outputs, inputs, gain=gain), nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(B, C) -> (B, C')."""
+        return F.linear(rows, self.matrix(), self.bias)
+
+
+class Convolution(nn.Module):
+    """A 3 × 3 convolution that continues the picture beyond its border, so that no frame appears."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, gain: float = GAIN, start: float = 1.0) -> None:
+        super().__init__()
+        self.kernel = Weight(outputs, inputs, 3, 3, gain=gain, start=start)
+        self.bias, self.stride = nn.Parameter(torch.zeros(outputs)), stride
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
+        return F.conv2d(F.pad(features, (1, 1, 1, 1), mode="replicate"), self.kernel(), self.bias, self.stride)
+
+
+class Block(nn.Module):
+    """Residual block whose hidden channels the style scales and shifts."""
+
+    def __init__(self, channels: int, hints: int) -> None:
+        super().__init__()
+        self.first = Convolution(channels, channels)
+        self.second = Convolution(channels, channels, start=0.1)
+        self.modulation = Linear(hints, 2 * channels, gain=0.3)
+
+    def forward(self, features: Tensor, hint: Tensor) -> Tensor:
+        """Features (B, C, H, W) and hint (B, hints) -> (B, C, H, W)."""
+        scale, shift = self.modulation(hint)[:, :, None, None].chunk(2, dim=1)
+        hidden = F.leaky_relu(torch.addcmul(shift, self.first(features), 1 + scale), SLOPE)
+        changed: Tensor = features + self.second(hidden)
+        return changed
+
+
+class AutoEncoder(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="impasto",
+    pipeline_tag="image-to-image",
+    license="mit",
+    tags=["neural-style-transfer"],
+):
+    """Paints any content in any style.
+
+    Args:
+        residual: connect encoder and decoder at every scale, and paint a change of the content.
+        widths: channels at every scale; each scale has half the side of the one before.
+        depths: residual blocks of the decoder at every scale.
+        shared: K, the channels in which content and style exchange their moments.
+        hints: width of the perceptron that reads the codes.
+
+    Example:
+        >>> network = AutoEncoder(residual=True).eval()
+        >>> network(torch.rand(1, 3, 60, 80), torch.rand(1, 3, 64, 64)).shape
+        torch.Size([1, 3, 60, 80])
+    """
+
+    def __init__(
+        self,
+        residual: bool = True,
+        widths: Sequence[int] = (16, 32, 64, 128, 128),
+        depths: Sequence[int] = (1, 2, 2, 2, 2),
+        shared: int = 32,
+        hints: int = 128,
+    ) -> None:
+        super().__init__()
+        self.residual, self.widths, self.depths = residual, tuple(widths), tuple(depths)
+        self.settings = {
+            "residual": residual,
+            "widths": list(widths),
+            "depths": list(depths),
+            "shared": shared,
+            "hints": hints,
+        }
+        scales = len(self.widths)
+        self.stem = Convolution(3, widths[0])
+        self.down = nn.ModuleList(Convolution(wide, wider, stride=2) for wide, wider in pairwise(widths))
+        # The first two scales are large and see little: no second look there.
+        self.look = nn.ModuleDict({str(scale): Convolution(widths[scale], widths[scale]) for scale in range(2, scales)})
+        self.share = nn.ModuleList(Weight(shared, width) for width in widths)
+        connected = [scale for scale in range(scales) if residual or scale >= DEEP]
+        self.take = nn.ModuleDict({str(scale): Weight(widths[scale], shared) for scale in connected})
+        self.biases = nn.ParameterDict({str(scale): torch.zeros(widths[scale]) for scale in connected})
+        self.widen = nn.ModuleList(Weight(wide, wider, 1, 1) for wide, wider in pairwise(widths))
+        numbers = 2 * (3 + 3 + 2 * scales * shared)
+        self.read = nn.Sequential(
+            Linear(numbers, hints, GAIN), nn.LeakyReLU(SLOPE), Linear(hints, hints, GAIN), nn.LeakyReLU(SLOPE)
+        )
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(Block(width, hints) for _ in range(depth))
+            for width, depth in zip(widths, depths, strict=True)
+        )
+        self.last = Convolution(widths[0], 3, gain=0.2, start=0.0)
+
+    @property
+    def margin(self) -> int:
+        """Pixels around a tile that its output depends on, a multiple of :data:`MULTIPLE`.
+
+        A convolution of 3 × 3 at the scale s reaches 2ˢ pixels farther, bilinear enlargement to s half as far again.
+        """
+        scales = range(len(self.widths))
+        reach = 2  # The stem and the last convolution.
+        for scale in scales:
+            reach += 2 ** (scale - 1) if scale else 0
+            reach += 2**scale * (scale >= 2)
+            reach += 2 ** (scale + 1) * self.depths[scale]
+            reach += 2**scale if scale else 0
+        return -(-reach // MULTIPLE) * MULTIPLE
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Feature maps of ``image`` (B, 3, H, W; H and W multiples of 16) at every scale, (B, C, H / 2ˢ, W / 2ˢ)."""
+        maps = [F.leaky_relu(self.stem(4 * image - 2), SLOPE)]
+        for scale, down in enumerate(self.down, start=1):
+            hidden = F.leaky_relu(down(maps[-1]), SLOPE)
+            if str(scale) in self.look:
+                hidden = F.leaky_relu(self.look[str(scale)](hidden), SLOPE)
+            maps.append(hidden)
+        return maps
+
+    def encode_style(self, image: Tensor) -> Code:
+        """The code of a whole picture (B, 3, H, W), content or style, sRGB in [0, 1]."""
+        image = pad(image)
+        return self.code(image, self.features(image))
+
+    def code(self, image: Tensor, maps: Sequence[Tensor]) -> Code:
+        """The code of a picture whose :meth:`features` are at hand."""
+        found = []
+        for features, share in zip(maps, self.share, strict=True):
+            own, matrix = moments(features), share()
+            with full_precision(image):
+                found.append(
+                    Moments(own.mean @ matrix.transpose(-2, -1), matrix @ own.covariance @ matrix.transpose(-2, -1))
+                )
+        return Code(moments(image), Moments(*(torch.stack(part, dim=1) for part in zip(*found, strict=True))))
+
+    def paint(
+        self, content: Tensor, style: Code, strength: float | Tensor = 1.0, content_code: Code | None = None
+    ) -> Tensor:
+        """Paint.
+
+        Args:
+            content: (B, 3, H, W), sRGB in [0, 1]; a whole picture, or a tile of one whose corner lies at multiples of
+                :data:`MULTIPLE`.
+            style: from :meth:`encode_style`.
+            strength: a number; 1 paints in the style, on the way to 0 its code gives way to the content's own.
+            content_code: the code of the whole content; None if ``content`` is all of it.
+
+        Returns:
+            The output (B, 3, H, W), sRGB in [0, 1].
+        """
+        height, width = content.shape[-2:]
+        content = pad(content)
+        maps = self.features(content)
+        own = self.code(content, maps) if content_code is None else content_code
+        target = blend_codes(own, style, strength)
+        with full_precision(content):
+            color = transport(own.color, target.color, COLOR_RIDGE)
+            exchange = transport(own.features, target.features)
+        change = torch.tanh(self.decode(maps, exchange, self.hint(own, target)))
+        with full_precision(content):  # A pixel of bfloat16 has fewer than 8 bits.
+            if self.residual:
+                output = apply_map(content, *color) + strength * change.float()
+            else:
+                small = F.avg_pool2d(content, 2**DEEP)
+                output = enlarge(apply_map(small, *color), 2**DEEP) + change.float()
+        return clamp(output[..., :height, :width], self.training)
+
+    def forward(self, content: Tensor, style: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+        """Paint ``content`` in the style of the picture ``style`` (B, 3, H', W')."""
+        return self.paint(content, self.encode_style(style), strength)
+
+    def hint(self, content: Code, style: Code) -> Tensor:
+        """What the modulation goes by, (B, hints): means and standard deviations of both codes."""
+        numbers = []
+        for code in (content, style):
+            for part in code:
+                deviation = part.covariance.diagonal(dim1=-2, dim2=-1).clamp_min(1e-6).sqrt()
+                numbers += [part.mean.flatten(1), deviation.flatten(1)]
+        hint: Tensor = self.read(torch.cat(numbers, dim=1))
+        return hint
+
+    def decode(self, maps: Sequence[Tensor], exchange: tuple[Tensor, Tensor], hint: Tensor) -> Tensor:
+        """From the content's maps, and the map that carries each scale to the style, to the change (B, 3, H, W)."""
+        hidden: Tensor | None = None
+        for scale in reversed(range(len(maps))):
+            if hidden is not None:
+                hidden = enlarge(F.conv2d(hidden, self.widen[scale]()))
+            if str(scale) in self.take:
+                take, bias = self.take[str(scale)](), self.biases[str(scale)]
+                # One matrix for sharing, exchange and taking: the pixels are multiplied once.
+                with full_precision(hint):
+                    matrix = take @ exchange[0][:, scale] @ self.share[scale]()
+                    offset = exchange[1][:, scale] @ take.transpose(-2, -1) + bias
+                taken = apply_map(maps[scale], matrix, offset)
+                hidden = taken if hidden is None else hidden + taken
+            for block in cast(nn.ModuleList, self.blocks[scale]):
+                hidden = block(hidden, hint)
+        change: Tensor = self.last(hidden)
+        return change
+
+    def to_file(self, path: str | Path, card: Mapping[str, Any] | None = None) -> None:
+        """Write one fp16 safetensors file, with the settings and ``card`` in its metadata.
+
+        Raises:
+            ImpastoError: a weight that fp16 cannot hold, or a file that cannot be written.
+        """
+        halves = {}
+        for name, tensor in self.state_dict().items():
+            if not torch.isfinite(tensor).all() or tensor.abs().max() > 6e4:
+                raise ImpastoError(f"{name}: weights do not fit into fp16; train with a lower learning rate")
+            halves[name] = tensor.detach().cpu().half().contiguous()
+        # One entry, because safetensors writes several in an order that changes from run to run.
+        metadata = {
+            "impasto": json.dumps({"format": FORMAT, "settings": self.settings, **(card or {})}, sort_keys=True)
+        }
+        write_atomically(Path(path), save(halves, metadata))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> AutoEncoder:
+        """Read a file of :meth:`to_file`; the network computes in float32.
+
+        Raises:
+            ImpastoError: the file is missing, cut, or holds something else.
+        """
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                card = json.loads((file.metadata() or {}).get("impasto", "{}"))
+                if not isinstance(card, dict) or card.get("format") != FORMAT:
+                    raise ImpastoError(
+                        f"{path}: no auto-encoder of impasto; give a file of 'impasto train autoencoder'"
+                    )
+                tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
+            network = cls(**card["settings"])
+            network.load_state_dict(tensors)
+        except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+            raise ImpastoError(f"{path}: cannot be read as an auto-encoder; give an intact file") from error
+        return network.eval()
+
+
+def pad(image: Tensor) -> Tensor:
+    """Continue the picture to the right and below until its sides are multiples of :data:`MULTIPLE`."""
+    return F.pad(image, (0, -image.shape[-1] % MULTIPLE, 0, -image.shape[-2] % MULTIPLE), mode="replicate")
+
+
+def enlarge(features: Tensor, times: int = 2) -> Tensor:
+    """Bilinear: every output pixel is made the same way, so no checkerboard appears."""
+    return F.interpolate(features, scale_factor=float(times), mode="bilinear", align_corners=False)
+
+
+def apply_map(features: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """A x + b at every position of (B, C, H, W), with one matrix (B, C', C) and offset (B, C') a picture."""
+    rows = torch.baddbmm(offset[..., None], matrix, features.flatten(2))
+    return rows.view(*rows.shape[:2], *features.shape[2:])
+
+
+class _Clamp(torch.autograd.Function):
+    """Clamps to [0, 1]; a pixel outside still feels what pulls it back, or it would stay there for good."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor) -> Tensor:
+        ctx.save_for_backward(image)
+        return image.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (image,) = ctx.saved_tensors
+        (gradient,) = gradients
+        outwards = ((image < 0) & (gradient > 0)) | ((image > 1) & (gradient < 0))
+        return gradient.masked_fill(outwards, 0)
+
+
+def clamp(image: Tensor, training: bool) -> Tensor:
+    """To [0, 1]."""
+    clamped: Tensor = _Clamp.apply(image) if training else image.clamp(0, 1)
+    return clamped

@@ -1,0 +1,244 @@
+"""One photograph and one painting at several content weights, and with more and more style layers.
+
+The figure 3 of Gatys et al. 2015, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576): columns are λ, rows the
+layers whose Gram matrices are the style.
+
+Every cell but the first begins with its neighbour's picture. The cells are made along falling λ, from the one that is
+most like the photograph, with which the first of all begins: a picture that was the best at λ and then descends at a
+smaller λ' can only give up content for style. For its total λ' C + S falls, while λ C + S could not fall any more; the
+difference of the two, (λ - λ') C, has therefore grown. So the content loss rises from cell to cell and the style loss
+falls, as they should. Along rising λ the totals are a few percent worse after as many steps, because what a descent
+has not finished yet is style.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from impasto import painting as painter
+from impasto.errors import ImpastoError
+from impasto.features.extractor import STYLE_LAYERS
+from impasto.images import to_pil
+from impasto.painting import Painting, Progress
+from impasto.sheets import FAINT, GAP, Cell, beside, empty, fitted, grid, page, text
+
+__all__ = ["SweepCell", "cell_name", "cumulative_layers", "figures", "label", "order", "sweep", "sweep_sheet"]
+
+#: Steps of a cell that begins with its neighbour's picture, as a part of those of one that begins with the photograph.
+#: Fewer end noticeably above a cold start, because every run goes through the coarse scales again, where the
+#: neighbour's fine drawing is lost.
+WARM_STEPS = 5 / 6
+#: Longest side of a cell's picture on the sheet, in pixels.
+LARGEST = 300
+#: Beside the two images there has to be this much room for the text, in pixels; else it goes below them.
+NARROWEST = 220
+
+Layers = tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class SweepCell:
+    """One picture of the sweep.
+
+    Attributes:
+        row: which of the rows.
+        column: which of the content weights, rising.
+        content_weight: λ.
+        layers: the style layers of the row; None where the settings say which.
+        neighbour: row and column of the cell whose picture this one began with; None: the photograph.
+        painting: the picture, with its losses and its recipe.
+        path: where it lies, with its recipe inside.
+    """
+
+    row: int
+    column: int
+    content_weight: float
+    layers: Layers
+    neighbour: tuple[int, int] | None
+    painting: Painting
+    path: Path
+
+
+def cumulative_layers() -> tuple[tuple[str, ...], ...]:
+    """relu1_1; relu1_1 and relu2_1; and so on, up to all five: the rows of the article's figure."""
+    return tuple(STYLE_LAYERS[: count + 1] for count in range(len(STYLE_LAYERS)))
+
+
+def order(rows: int, columns: int) -> Iterator[tuple[tuple[int, int], tuple[int, int] | None]]:
+    """(row, column) of every cell in the order of making, each with the neighbour that it begins with.
+
+    Rows from the top, columns from the last one (the largest λ) to the first. A row's first cell begins with the one
+    above it, the others with the one to their right; the very first one has none.
+    """
+    for row in range(rows):
+        for column in reversed(range(columns)):
+            if column < columns - 1:
+                yield (row, column), (row, column + 1)
+            else:
+                yield (row, column), (row - 1, column) if row else None
+
+
+def sweep(
+    content: str | Path,
+    style: str | Path,
+    content_weights: Sequence[float],
+    *,
+    folder: Path,
+    rows: Sequence[Layers] = (None,),
+    force: bool = False,
+    callback: Callable[[Progress], bool | None] | None = None,
+    before: Callable[[int, int], None] = lambda row, column: None,
+    **settings: Any,
+) -> Iterator[SweepCell]:
+    """Paint the cells, one by one as they are asked for.
+
+    Args:
+        content: the photograph.
+        style: the painting.
+        content_weights: the values of λ.
+        folder: where the pictures go: each is what the next one begins with.
+        rows: the style layers of every row, of equal weight; None for those of the settings.
+        force: replace pictures that are there.
+        callback: as of :func:`impasto.stylize`, of every cell.
+        before: called with row and column before a cell is begun.
+        **settings: those of :func:`impasto.stylize`. ``steps`` counts for the first cell, the others take fewer.
+
+    Raises:
+        ImpastoError: no λ, one twice, or whatever :func:`impasto.stylize` raises.
+    """
+    weights = check_weights(content_weights)
+    paths: dict[tuple[int, int], Path] = {}
+    steps = settings.pop("steps", None)
+    for (row, column), neighbour in order(len(rows), len(weights)):
+        before(row, column)
+        chosen: dict[str, Any] = {**settings, "content_weight": weights[column], "steps": steps}
+        layers = rows[row]
+        if layers is not None:
+            chosen["style_layers"] = {layer: 1 / len(layers) for layer in layers}
+        if neighbour is not None:
+            chosen["init"] = str(paths[neighbour])
+        painting = painter.stylize(str(content), [str(style)], callback=callback, **chosen)
+        if neighbour is None:
+            steps = max(1, round(painting.losses[-1].steps * WARM_STEPS))
+        path = folder / cell_name(weights[column], layers)
+        folder.mkdir(parents=True, exist_ok=True)
+        painting.save(path, force=force)
+        paths[row, column] = path
+        yield SweepCell(row, column, weights[column], layers, neighbour, painting, path)
+
+
+def check_weights(content_weights: Sequence[float]) -> list[float]:
+    """The values of λ, rising.
+
+    Raises:
+        ImpastoError: there is none, or one twice.
+    """
+    weights = sorted(content_weights)
+    if not weights:
+        raise ImpastoError("--content-weights: there is none; write for example 1e-5,1e-4,1e-3,1e-2")
+    for weight in weights:
+        if weights.count(weight) > 1:
+            raise ImpastoError(f"--content-weights: {label(weight)} stands there twice; name it once")
+    return weights
+
+
+def label(weight: float) -> str:
+    """``1e-5``, ``0.5``: as one would type it."""
+    short = f"{weight:g}" if weight == 0 or weight >= 1 else min(_scientific(weight), f"{weight:g}", key=len)
+    return short.replace("e-0", "e-").replace("e+0", "e")
+
+
+def _scientific(weight: float) -> str:
+    digits, power = f"{weight:.5e}".split("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+
+
+def cell_name(weight: float, layers: Layers) -> str:
+    """Name of a cell's file: ``lambda-1e-3.png``, or ``relu1_1-relu3_1-lambda-1e-3.png`` with the row's layers."""
+    ends = () if layers is None else layers if len(layers) < 2 else (layers[0], layers[-1])
+    return "-".join([*ends, f"lambda-{label(weight)}"]) + ".png"
+
+
+def figures(cell: SweepCell, cells: dict[tuple[int, int], SweepCell]) -> dict[str, Any]:
+    """What there is to say of a cell in numbers, as plain JSON values.
+
+    Args:
+        cell: the one.
+        cells: all so far, by row and column.
+    """
+    last = cell.painting.losses[-1]
+    start = None if cell.neighbour is None else cells[cell.neighbour]
+    return {
+        "content_weight": cell.content_weight,
+        "style_layers": None if cell.layers is None else list(cell.layers),
+        "content_loss": last.content_loss,
+        "style_loss": last.style_loss,
+        "total_loss": last.total_loss,
+        "steps": len(cell.painting.losses),
+        "seconds": round(cell.painting.seconds, 3),
+        "begins_with": None
+        if start is None
+        else {
+            "content_weight": start.content_weight,
+            "style_layers": None if start.layers is None else list(start.layers),
+        },
+    }
+
+
+def sweep_sheet(
+    content: Image.Image,
+    style: Image.Image,
+    content_weights: Sequence[float],
+    rows: Sequence[Layers],
+    cells: dict[tuple[int, int], SweepCell],
+) -> Image.Image:
+    """The figure: the two images above, a column for each λ, a row for each set of style layers.
+
+    Args:
+        content: the photograph.
+        style: the painting.
+        content_weights: the values of λ.
+        rows: the style layers of every row.
+        cells: by row and column. Where one is missing, an empty field says so.
+    """
+    weights = check_weights(content_weights)
+    some = next(iter(cells.values())).painting
+    side = min(LARGEST, max(some.tensor.shape[-2:]))
+    shape = fitted(to_pil(some.tensor), side).size
+
+    def drawn(row: int, column: int) -> Cell:
+        if (row, column) not in cells:
+            return Cell(empty(shape), "not made")
+        painting = cells[row, column].painting
+        last = painting.losses[-1]
+        words = f"content {last.content_loss:.3g}\nstyle {last.style_loss:.3g}"
+        return Cell(fitted(to_pil(painting.tensor), side), words)
+
+    body = grid(
+        [[drawn(row, column) for column in range(len(weights))] for row in range(len(rows))],
+        columns=[f"lambda = {label(weight)}" for weight in weights],
+        heads=["\n+ ".join(layers) for layers in rows if layers is not None],
+    )
+    inputs = grid([[Cell(_as_high(content, shape[1]), "content"), Cell(_as_high(style, shape[1]), "style")]])
+    words = (
+        "lambda weighs the content against the style: where it is small the picture is almost pure texture, where it "
+        "is large the photograph stays. Under each picture stand its content loss and its style loss, as "
+        f"{some.recipe.extractor} sees them."
+    )
+    title = "Content weight"
+    if len(rows) > 1:
+        title += " and style layers"
+        words += " From row to row one more layer counts as style: what it repeats grows larger."
+    room = body.width - inputs.width - 2 * GAP
+    about = text(words, 15, color=FAINT, width=room if room >= NARROWEST else body.width)
+    above = [beside([inputs, about], gap=2 * GAP)] if room >= NARROWEST else [inputs, about]
+    return page([text(title, 26, width=body.width), *above, body])
+
+
+def _as_high(picture: Image.Image, height: int) -> Image.Image:
+    return fitted(picture, round(height * max(picture.size) / picture.height))

@@ -1,0 +1,131 @@
+"""How good is a network that paints in one pass: style share, content error, and whom the critic believes.
+
+The figures are those of :func:`impasto.measure`, for many pairs at once and before the picture is rounded to 8 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
+from impasto.images import fit_size, resize
+from impasto.losses import content_loss, gram_matrix
+from impasto.networks.discriminator import verdicts
+from impasto.refine.pyramid import fit_style
+
+__all__ = ["Accuracy", "Scores", "evaluate", "judge_critic", "style_share", "validation_pairs"]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How often the critic is right.
+
+    Attributes:
+        real: share of real paintings that it takes for real.
+        painted: share of painted pictures that it takes for painted.
+        total: the mean of the two; 0.5 is a critic that is fooled completely, or that guesses.
+    """
+
+    real: float
+    painted: float
+
+    @property
+    def total(self) -> float:
+        """The mean of the two."""
+        return (self.real + self.painted) / 2
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of a network, over pairs that it never saw.
+
+    Attributes:
+        style_share: the median; 1 for the untouched photograph, 0 for the painting.
+        content_error: the median; 0 for the photograph itself.
+        style_shares: one for each pair.
+        content_errors: one for each pair.
+        extractor: what judged.
+        critic: how often the critic saw through it; None without a critic.
+    """
+
+    style_share: float
+    content_error: float
+    style_shares: tuple[float, ...]
+    content_errors: tuple[float, ...]
+    extractor: str
+    critic: Accuracy | None = None
+
+
+def style_share(output: Mapping[str, Tensor], content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> float:
+    """Mean over the layers of ‖G − A‖² / ‖G_photograph − A‖², of Gram matrices (1, N, N) by layer."""
+    shares = [
+        (output[layer] - target).square().sum() / (content[layer] - target).square().sum().clamp_min(1e-12)
+        for layer, target in style.items()
+    ]
+    return float(torch.stack(shares).mean())
+
+
+def validation_pairs(
+    contents: Sequence[Tensor], styles: Sequence[Tensor], count: int, longest: int, smallest: int = 1
+) -> list[tuple[Tensor, Tensor]]:
+    """``count`` pairs (1, 3, H, W) in [0, 1], spread evenly over both lists.
+
+    Args:
+        contents: uint8 (3, H, W).
+        styles: uint8 (3, H, W).
+        count: of pairs; where there are fewer pictures, some come again.
+        longest: the longest side of either, in pixels.
+        smallest: the shortest side that the extractor can take.
+    """
+    pairs = []
+    for index in range(count):
+        content, style = (
+            pictures[index * max(len(pictures), count) // count % len(pictures)][None].float() / 255
+            for pictures in (contents, styles)
+        )
+        height, width = (max(smallest, side) for side in fit_size(content.shape[2], content.shape[3], longest))
+        pairs.append((resize(content, (height, width)), fit_style(style, longest, smallest)))
+    return pairs
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]], extractor: Extractor, critic: nn.Module | None = None
+) -> Scores:
+    """Paint every pair and judge the outputs.
+
+    Args:
+        network: takes content and style, gives the output.
+        pairs: content and style, (1, 3, H, W) each, on the device of the network.
+        extractor: the judge; VGG-19 is the one that counts.
+        critic: asked about the outputs and about the paintings of the pairs.
+    """
+    shares, errors, outputs = [], [], []
+    for content, style in pairs:
+        output = network(content, style)
+        outputs.append(output)
+        at_output, at_content = (extractor(image, [CONTENT_LAYER, *STYLE_LAYERS]) for image in (output, content))
+        at_style = extractor(style, STYLE_LAYERS)
+        grams = [
+            {layer: gram_matrix(maps[layer].float()).double() for layer in STYLE_LAYERS}
+            for maps in (at_output, at_content, at_style)
+        ]
+        shares.append(style_share(*grams))
+        errors.append(content_loss(at_output[CONTENT_LAYER].double(), at_content[CONTENT_LAYER].double()).item())
+    accuracy = None if critic is None else judge_critic(critic, [style for _, style in pairs], outputs)
+    return Scores(median(shares), median(errors), tuple(shares), tuple(errors), extractor.name, accuracy)
+
+
+def judge_critic(critic: nn.Module, real: Sequence[Tensor], painted: Sequence[Tensor]) -> Accuracy:
+    """How often ``critic`` is right about pictures (1, 3, H, W), of any sizes."""
+    training = critic.training
+    critic.eval()
+    right_real = sum(float(verdicts(critic, image)) > 0 for image in real)
+    right_painted = sum(float(verdicts(critic, image)) <= 0 for image in painted)
+    critic.train(training)
+    return Accuracy(right_real / len(real), right_painted / len(painted))

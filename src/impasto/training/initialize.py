@@ -1,0 +1,150 @@
+"""Where the student begins: not at random weights, but at a thinned-out teacher, found by least squares.
+
+Layer by layer: the channels of VGG-19 that best explain all the others are chosen, and the student's convolution is
+solved for that reproduces them from what the student has so far. The nonlinear variant of the least-squares problem is
+that of Zhang et al. 2016, "Accelerating Very Deep Convolutional Networks for Classification and Detection"
+(arXiv:1505.06798); the choice of channels resembles He et al. 2017, "Channel Pruning for Accelerating Very Deep Neural
+Networks" (arXiv:1707.06168).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from impasto.features.compact import LAYERS, walk
+from impasto.features.extractor import Extractor
+
+if TYPE_CHECKING:
+    from impasto.training.distil import Student
+
+__all__ = ["fit_to_teacher"]
+
+#: Positions that a least-squares problem sees for each of its unknowns, and rounds of the nonlinear one.
+SAMPLES, ROUNDS = 24, 60
+RIDGE = 2e-3
+
+
+@torch.no_grad()
+def fit_to_teacher(student: Student, teacher: Extractor, images: Tensor, generator: torch.Generator) -> None:
+    """Set every weight of ``student`` but the stem's, and the statistics of its batch norm.
+
+    Args:
+        student: with its stem fitted.
+        teacher: VGG-19.
+        images: (B, 3, H, W) in [0, 1], as they occur in training.
+        generator: draws the positions.
+    """
+    names = [name for name, _ in student.architecture]
+    targets = teacher(images, [name for name in names if name.startswith("relu")])
+
+    def convolve(name: str, hidden: Tensor) -> Tensor:
+        if name == "relu1_1":
+            return student.convolve(name, hidden)
+        convolution, norm = cast(nn.Conv2d, student.convolutions[name]), cast(nn.BatchNorm2d, student.norms[name])
+        if name.startswith("squeeze"):
+            kernel = _squeeze(hidden, targets[f"relu{name[7:]}"], convolution.out_channels, generator)
+            convolution.weight.copy_(kernel[:, :, None, None])
+            bias = torch.zeros(convolution.out_channels)
+        else:
+            target = targets[name]
+            kept = _choose(target, convolution.out_channels)
+            patches, rows = _sample(hidden, target[:, kept], 3, generator)
+            solution = _solve(patches, rows)
+            convolution.weight.copy_(solution[:-1].T.view(convolution.weight.shape))
+            bias = solution[-1].float()
+        # Batch norm begins as the identity but for one factor a channel: the ReLU's output has a mean square of 1.
+        maps = convolution(hidden)
+        mean, variance = maps.mean(dim=(0, 2, 3)), maps.var(dim=(0, 2, 3), unbiased=False)
+        moved = maps + bias.view(1, -1, 1, 1)
+        size = (moved.relu() if name.startswith("relu") else moved).square().mean(dim=(0, 2, 3)).sqrt().clamp_min(1e-6)
+        norm.running_mean, norm.running_var = mean, variance
+        norm.weight.copy_((variance + norm.eps).sqrt() / size)
+        norm.bias.copy_((mean + bias) / size)
+        return moved / size.view(1, -1, 1, 1)
+
+    for name, maps in walk(student.architecture, images - student.mean, convolve):
+        if name in LAYERS and name != "relu1_1":
+            t = targets[name]
+            scale = t.square().mean().sqrt()
+            student.scales[LAYERS.index(name)] = scale
+            features, rows = _sample(maps, t / scale, 1, generator)
+            solution = _ridge(features.T @ features, features.T @ rows)
+            cast(nn.Conv2d, student.projections[name]).weight.copy_(solution.T[:, :, None, None])
+
+
+def _choose(maps: Tensor, count: int) -> Tensor:
+    """The ``count`` channels that together explain most of the energy of all: greedy, in order of depth."""
+    rows = maps.transpose(0, 1).flatten(1)
+    residual = (rows @ rows.T / rows.shape[1]).double()
+    # Every channel counts the same up to a point: VGG-19's loud channels must not drown the quiet ones.
+    norm = (residual.diagonal() + 1e-3 * residual.diagonal().mean()).sqrt()
+    residual = residual / norm[:, None] ** 0.5 / norm[None, :] ** 0.5
+    kept: list[int] = []
+    floor = 1e-9 * residual.diagonal().mean()
+    for _ in range(count):
+        gain = residual.square().sum(1) / residual.diagonal().clamp_min(floor)
+        gain[kept] = -1
+        best = int(gain.argmax())
+        kept.append(best)
+        column = residual[:, best].clone()
+        if column[best] > floor:
+            residual -= column[:, None] * column[None, :] / column[best]
+    return torch.tensor(sorted(kept))
+
+
+def _sample(hidden: Tensor, target: Tensor, kernel: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random positions: patches of the input, and what is wanted there, one row a position."""
+    count = SAMPLES * hidden.shape[1] * kernel**2
+    each = max(1, min(count // len(hidden), target.shape[2] * target.shape[3]))
+    patches, rows = [], []
+    for image in range(len(hidden)):
+        where = torch.randperm(target.shape[2] * target.shape[3], generator=generator)[:each]
+        columns = F.unfold(hidden[image : image + 1], kernel, padding=kernel // 2)[0]
+        patches.append(columns[:, where].T)
+        rows.append(target[image].flatten(1)[:, where].T)
+    return torch.cat(patches), torch.cat(rows)
+
+
+def _ridge(A: Tensor, b: Tensor) -> Tensor:
+    A, b = A.double(), b.double()
+    factor = torch.linalg.cholesky(A + RIDGE * A.diagonal().mean() * torch.eye(len(A), dtype=A.dtype))
+    return torch.cholesky_solve(b, factor).float()
+
+
+def _solve(patches: Tensor, rows: Tensor) -> Tensor:
+    """Weights and bias W (patch + 1, channels) for which relu(patches W) is nearest to ``rows`` ≥ 0.
+
+    Where the target is zero, any negative answer is as good. Each round asks for what the round before gave there.
+    """
+    patches = torch.cat([patches, torch.ones(len(patches), 1)], dim=1)
+    A = (patches.T @ patches).double()
+    # The bias is not punished.
+    A += RIDGE * torch.diag(torch.cat([A.diagonal()[:-1].mean().expand(len(A) - 1), A.new_zeros(1)]))
+    factor = torch.linalg.cholesky(A)
+    solution, speed = torch.cholesky_solve((patches.T @ rows).double(), factor).float(), 1.0
+    ahead = solution
+    for _ in range(ROUNDS):
+        wanted = torch.where(rows > 0, rows, (patches @ ahead).clamp_max_(0))
+        before, solution = solution, torch.cholesky_solve((patches.T @ wanted).double(), factor).float()
+        # Each round is a gradient step in the best-conditioned coordinates: Nesterov's momentum makes them count.
+        last, speed = speed, (1 + (1 + 4 * speed**2) ** 0.5) / 2
+        ahead = solution + (last - 1) / speed * (solution - before)
+    return solution
+
+
+def _squeeze(hidden: Tensor, target: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """The ``count`` mixtures of the input's channels from which the next layer can be told best (reduced rank)."""
+    patches, rows = _sample(hidden, target, 3, generator)
+    W = _solve(patches, rows)[:-1].T.reshape(target.shape[1], hidden.shape[1], 9)
+    W = (W / target.square().mean(dim=(0, 2, 3)).sqrt().clamp_min(1e-6).view(-1, 1, 1)).transpose(1, 2).flatten(0, 1)
+    centered = hidden.transpose(0, 1).flatten(1)
+    covariance = torch.cov(centered).double() + 1e-6 * torch.eye(len(centered), dtype=torch.float64)
+    values, vectors = torch.linalg.eigh(covariance)
+    root = vectors * values.clamp_min(1e-9).sqrt() @ vectors.T
+    inverse = vectors / values.clamp_min(1e-9).sqrt() @ vectors.T
+    _, _, Vh = torch.linalg.svd(W.double() @ root, full_matrices=False)
+    return (Vh[:count] @ inverse).float()

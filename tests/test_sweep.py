@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ImageFont
+from torch import Tensor
+
+from impasto import painting as painting_module
+from impasto import sweep as module
+from impasto.errors import ImpastoError
+from impasto.images import save_image, to_pil
+from impasto.painting import stylize
+from impasto.recipe import Recipe
+from impasto.sweep import (
+    WARM_STEPS,
+    SweepCell,
+    cell_name,
+    check_weights,
+    cumulative_layers,
+    figures,
+    label,
+    order,
+    sweep,
+    sweep_sheet,
+)
+
+LAMBDAS = (1e-5, 1e-4, 1e-3, 1e-2)
+
+
+@pytest.fixture
+def files(tmp_path: Path, pair: tuple[Tensor, Tensor], tiny: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A photograph and a painting; the tiny extractor looks."""
+    monkeypatch.setattr(painting_module, "load_extractor", lambda name, device, pooling: tiny)
+    paths = tmp_path / "photo.png", tmp_path / "painting.png"
+    for path, image in zip(paths, pair, strict=True):
+        save_image(path, image)
+    return paths
+
+
+def made(files: tuple[Path, Path], folder: Path, weights: Any = LAMBDAS, **settings: Any) -> list[SweepCell]:
+    return list(sweep(*files, weights, folder=folder, **{"size": 64, "steps": 60, **settings}))
+
+
+class TestOrder:
+    def test_two_rows_of_three(self) -> None:
+        assert list(order(2, 3)) == [
+            ((0, 2), None),
+            ((0, 1), (0, 2)),
+            ((0, 0), (0, 1)),
+            ((1, 2), (0, 2)),
+            ((1, 1), (1, 2)),
+            ((1, 0), (1, 1)),
+        ]
+
+    @given(st.integers(1, 6), st.integers(1, 6))
+    def test_every_cell_once_and_neighbours_before(self, rows: int, columns: int) -> None:
+        done: list[tuple[int, int]] = []
+        for cell, neighbour in order(rows, columns):
+            if done:
+                assert neighbour in done
+                assert neighbour is not None
+                assert abs(cell[0] - neighbour[0]) + abs(cell[1] - neighbour[1]) == 1
+            else:
+                assert neighbour is None
+            done.append(cell)
+        assert sorted(done) == [(row, column) for row in range(rows) for column in range(columns)]
+
+    def test_rows_of_the_article(self) -> None:
+        rows = cumulative_layers()
+        assert rows[0] == ("relu1_1",)
+        assert rows[-1] == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+        assert [len(row) for row in rows] == [1, 2, 3, 4, 5]
+        assert all(longer[: len(row)] == row for row, longer in pairwise(rows))
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("weight", "text"),
+        [(1e-5, "1e-5"), (1e-2, "1e-2"), (0.002, "2e-3"), (2.5e-4, "2.5e-4"), (0.5, "0.5"), (0, "0"), (10, "10")],
+    )
+    def test_label(self, weight: float, text: str) -> None:
+        assert label(weight) == text
+
+    @given(st.floats(1e-12, 1e6))
+    def test_label_is_the_number_to_six_digits(self, weight: float) -> None:
+        assert float(label(weight)) == pytest.approx(weight, rel=1e-5)
+
+    def test_cell_name(self) -> None:
+        assert cell_name(1e-3, None) == "lambda-1e-3.png"
+        assert cell_name(1e-3, ("relu1_1",)) == "relu1_1-lambda-1e-3.png"
+        assert cell_name(1e-3, ("relu1_1", "relu2_1", "relu3_1")) == "relu1_1-relu3_1-lambda-1e-3.png"
+        names = {cell_name(weight, row) for weight in LAMBDAS for row in cumulative_layers()}
+        assert len(names) == 20
+
+    def test_weights_are_sorted(self) -> None:
+        assert check_weights([1e-2, 0, 1e-4]) == [0, 1e-4, 1e-2]
+
+    @pytest.mark.parametrize(
+        ("weights", "message"),
+        [([], "--content-weights: there is none"), ([1e-3, 0.1, 0.001], "--content-weights: 1e-3 stands there twice")],
+    )
+    def test_mistakes(self, weights: list[float], message: str) -> None:
+        with pytest.raises(ImpastoError, match=message):
+            check_weights(weights)
+
+
+class TestTheCells:
+    def test_content_falls_and_style_rises_with_lambda(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        cells = {cell.column: cell.painting.losses[-1] for cell in made(files, tmp_path / "cells")}
+        along = [cells[column] for column in range(4)]
+        assert all(a.content_loss > b.content_loss for a, b in pairwise(along))
+        assert all(a.style_loss < b.style_loss for a, b in pairwise(along))
+
+    def test_as_good_as_cold_starts_with_fewer_steps(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        # Two scales and the default steps: with far fewer of them a warm start is not as good.
+        rows = (("relu1_1", "relu2_1"), ("relu1_1", "relu2_1", "relu3_1"))
+        cells = made(files, tmp_path / "cells", rows=rows, size=128, steps=None, weights=(1e-4, 1e-3))
+        for cell in cells[1:]:
+            assert cell.layers is not None
+            cold = stylize(
+                *files,
+                size=128,
+                content_weight=cell.content_weight,
+                style_layers={layer: 1 / len(cell.layers) for layer in cell.layers},
+            )
+            assert len(cell.painting.losses) == round(len(cold.losses) * WARM_STEPS) < len(cold.losses)
+            warm_total, cold_total = (p.losses[-1].total_loss for p in (cell.painting, cold))
+            if cell.row == 0:
+                assert warm_total <= 1.05 * cold_total, (cell.row, label(cell.content_weight))
+
+    def test_begins_with_the_neighbours_picture(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        cells = made(files, tmp_path / "cells", rows=cumulative_layers()[:2], steps=6, weights=(1e-4, 1e-2))
+        by_place = {(cell.row, cell.column): cell for cell in cells}
+        assert [(cell.row, cell.column) for cell in cells] == [(0, 1), (0, 0), (1, 1), (1, 0)]
+        assert cells[0].painting.recipe.settings["init"] == "content"
+        for cell in cells[1:]:
+            assert cell.neighbour is not None
+            start = cell.painting.recipe.init_image
+            assert start is not None
+            assert start.name == str(by_place[cell.neighbour].path)
+        assert [len(cell.painting.losses) for cell in cells] == [6, 5, 5, 5]
+
+    def test_each_file_can_be_made_again_from_its_recipe(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        for cell in made(files, tmp_path / "cells", steps=12):
+            recipe = Recipe.from_file(cell.path)
+            assert recipe == cell.painting.recipe
+            again = stylize(recipe.content.name, [style.name for style in recipe.styles], **recipe.settings)
+            assert torch.equal(again.tensor, cell.painting.tensor)
+
+    def test_layers_of_a_row_weigh_the_same(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        cells = made(files, tmp_path / "cells", rows=cumulative_layers(), steps=2, weights=(1e-3,))
+        assert [cell.painting.recipe.settings["style_layers"] for cell in cells] == [
+            {layer: pytest.approx(1 / len(row)) for layer in row} for row in cumulative_layers()
+        ]
+
+    def test_without_rows_the_settings_say_the_layers(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        (cell,) = made(files, tmp_path, steps=2, weights=(1e-3,), style_layers={"relu2_1": 1.0})
+        assert cell.layers is None
+        assert cell.painting.recipe.settings["style_layers"] == {"relu2_1": 1.0}
+
+    def test_five_sixths_of_the_default_steps(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        first, second = made(files, tmp_path, steps=None, size=48, weights=(1e-3, 1e-2))
+        assert len(second.painting.losses) == round(len(first.painting.losses) * WARM_STEPS)
+
+    def test_stopped_it_keeps_what_is_done(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        heard: list[int] = []
+
+        def callback(record: Any) -> None:
+            heard.append(record.step)
+            if heard.count(1) == 3:
+                raise KeyboardInterrupt
+
+        cells: list[SweepCell] = []
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (the loop is what is stopped)
+            for cell in sweep(*files, LAMBDAS, folder=tmp_path / "cells", size=48, steps=3, callback=callback):
+                cells.append(cell)
+        assert [cell.column for cell in cells] == [3, 2]
+        assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == ["lambda-1e-2.png", "lambda-1e-3.png"]
+
+    def test_files_that_are_there_are_kept(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        (tmp_path / "lambda-1e-2.png").write_text("precious")
+        with pytest.raises(ImpastoError, match="--force"):
+            made(files, tmp_path, steps=1)
+        assert (tmp_path / "lambda-1e-2.png").read_text() == "precious"
+        assert len(made(files, tmp_path, steps=1, force=True)) == 4
+
+    def test_no_folder_is_made_for_a_mistake(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        with pytest.raises(ImpastoError, match="colour: no such setting"):
+            made(files, tmp_path / "cells", colour="red")
+        assert not (tmp_path / "cells").exists()
+
+
+class TestFigures:
+    def test_of_both_kinds_of_cell(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        cells = made(files, tmp_path, rows=cumulative_layers()[:1], steps=6, weights=(1e-4, 1e-2))
+        by_place = {(cell.row, cell.column): cell for cell in cells}
+        first, second = (figures(cell, by_place) for cell in cells)
+        assert first["begins_with"] is None
+        assert second["begins_with"] == {"content_weight": 1e-2, "style_layers": ["relu1_1"]}
+        assert (first["steps"], second["steps"]) == (6, 5)
+        last = cells[1].painting.losses[-1]
+        assert (second["content_loss"], second["style_loss"], second["total_loss"]) == (
+            last.content_loss,
+            last.style_loss,
+            last.total_loss,
+        )
+        assert second["content_weight"] == 1e-4
+
+
+class TestSheet:
+    def draw(self, pair: tuple[Tensor, Tensor], rows: Any, cells: list[SweepCell]):
+        photo, painting = (to_pil(image) for image in pair)
+        return sweep_sheet(photo, painting, LAMBDAS, rows, {(cell.row, cell.column): cell for cell in cells})
+
+    @pytest.mark.parametrize("size", [48, 128, 320])
+    @pytest.mark.parametrize("vary", [False, True])
+    def test_even_margins(
+        self, files: tuple[Path, Path], pair: tuple[Tensor, Tensor], tmp_path: Path, size: int, vary: bool
+    ) -> None:
+        rows = cumulative_layers() if vary else (None,)
+        cells = made(files, tmp_path, rows=rows, size=size, steps=1)
+        sheet = np.asarray(self.draw(pair, rows, cells))
+        dark = np.argwhere((sheet < 250).any(-1))
+        (top, left), (bottom, right) = dark.min(0), dark.max(0)
+        # Letters have a little air of their own above and below.
+        assert left == pytest.approx(24, abs=3)
+        assert sheet.shape[1] - 1 - right == pytest.approx(24, abs=4)
+        assert 24 <= top <= 40
+        assert 24 <= sheet.shape[0] - 1 - bottom <= 32
+
+    def test_what_is_missing_says_so(
+        self, files: tuple[Path, Path], pair: tuple[Tensor, Tensor], tmp_path: Path
+    ) -> None:
+        cells = made(files, tmp_path, steps=1)
+        whole, part = self.draw(pair, (None,), cells), self.draw(pair, (None,), cells[:2])
+        assert part.size == whole.size
+        difference = np.argwhere((np.asarray(whole) != np.asarray(part)).any(-1))
+        # Along falling lambda: what was not made is on the left.
+        assert difference.max(0)[1] < whole.width / 2
+
+    def test_words_are_made_of_letters_that_the_font_has(
+        self, files: tuple[Path, Path], pair: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drawn: list[str] = []
+        genuine = module.text
+        monkeypatch.setattr(
+            module, "text", lambda words, *rest, **more: drawn.append(words) or genuine(words, *rest, **more)
+        )
+        heads: list[str] = []
+        grid = module.grid
+
+        def listen(rows: Any, **more: Any):
+            heads.extend(more.get("columns", ()))
+            heads.extend(more.get("heads", ()))
+            heads.extend(cell.label for row in rows for cell in row)
+            return grid(rows, **more)
+
+        monkeypatch.setattr(module, "grid", listen)
+        rows = cumulative_layers()
+        self.draw(pair, rows, made(files, tmp_path, rows=rows, size=48, steps=1))
+        words = "".join(drawn + heads).replace("\n", "")
+        assert "lambda = 1e-5" in heads
+        font = ImageFont.load_default(20)
+        missing = bytes(font.getmask("\uffff"))
+        assert [letter for letter in sorted(set(words)) if bytes(font.getmask(letter)) == missing] == []

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from impasto.features.compact import LAYERS, PIXEL_MEAN, walk
+from impasto.features.extractor import VGG19_CHANNELS, Extractor
+from impasto.training import initialize
+from impasto.training.distil import Student, evaluate, fit_stem
+from impasto.training.initialize import fit_to_teacher
+
+#: Channels of the teacher below: as many different ones as a student can have.
+DISTINCT = {"relu1_1": 64, "relu1_2": 6, "relu2_1": 8, "relu3_1": 8, "relu4_1": 8, "relu4_2": 8, "relu5_1": 8}
+ARCHITECTURE = tuple(DISTINCT.items())
+
+
+class Redundant(Extractor):
+    """A network as deep as the student, whose many channels are a few, repeated at different loudness."""
+
+    name = "teacher"
+    layers = tuple(VGG19_CHANNELS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.convolutions = nn.ModuleDict()
+        width = 3
+        for layer, channels in ARCHITECTURE:
+            self.convolutions[layer] = nn.Conv2d(width, channels, 3, padding=1)
+            for parameter in self.convolutions[layer].parameters():
+                parameter.data = torch.randn(parameter.shape, generator=generator) * (2 / (9 * width)) ** 0.5
+            width = channels
+        self.requires_grad_(False)
+
+    def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        image = image - torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1)
+        found = dict(walk(ARCHITECTURE, image, lambda name, x: self.convolutions[name](x)))
+        for layer, maps in found.items():
+            copies = -(-VGG19_CHANNELS[layer] // maps.shape[1])
+            loudness = torch.arange(1, copies + 1).repeat_interleave(maps.shape[1])[: VGG19_CHANNELS[layer]]
+            found[layer] = maps.repeat(1, copies, 1, 1)[:, : VGG19_CHANNELS[layer]] * loudness.view(1, -1, 1, 1)
+        return {layer: found[layer] for layer in layers}
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.rand(32, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_teacher_that_is_a_student_in_disguise_is_found(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels that repeat are chosen once, each convolution is solved for, and the projection says the rest."""
+    monkeypatch.setattr(initialize, "RIDGE", 1e-5)
+    student, teacher = Student(ARCHITECTURE), Redundant()
+    fit_stem(student, teacher, images)
+    fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(2))
+    unseen = [(torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(3)) * 255).byte()]
+    errors = evaluate(student, teacher, unseen, side=32)
+    assert max(errors.values()) < 0.03, errors
+
+
+def test_begins_with_channels_of_one_size(images: Tensor) -> None:
+    student, teacher = Student((*ARCHITECTURE[:1], ("squeeze1_2", 4), *ARCHITECTURE[1:])), Redundant()
+    fit_stem(student, teacher, images)
+    fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(2))
+    student.eval()
+    with torch.no_grad():
+        maps = student(images)
+    for layer in LAYERS[1:]:
+        sizes = maps[layer].square().mean(dim=(0, 2, 3)).sqrt()
+        assert torch.allclose(sizes, torch.ones_like(sizes), rtol=0.02), layer
+
+
+def test_channels_are_chosen_for_what_they_explain() -> None:
+    base = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)) - 0.5
+    maps = torch.cat([base[:, :1], base[:, :1] * 2, base[:, 1:2], base[:, 1:2] * 3, base[:, 2:]], dim=1)
+    chosen = set(initialize._choose(maps, 3).tolist())
+    assert len(chosen & {0, 1}) == len(chosen & {2, 3}) == len(chosen & {4}) == 1
+
+
+def test_where_the_target_is_zero_any_negative_answer_is_as_good() -> None:
+    generator = torch.Generator().manual_seed(0)
+    patches = torch.randn(2000, 5, generator=generator)
+    W = torch.randn(5, 3, generator=generator)
+    rows = (patches @ W - 0.4).relu()
+    solution = initialize._solve(patches, rows)
+    residual = ((patches @ solution[:-1] + solution[-1]).relu() - rows).square().sum() / rows.square().sum()
+    linear = torch.linalg.lstsq(torch.cat([patches, torch.ones(2000, 1)], dim=1), rows).solution
+    naive = ((patches @ linear[:-1] + linear[-1]).relu() - rows).square().sum() / rows.square().sum()
+    assert residual < 0.02
+    assert residual < 0.1 * naive
