@@ -19,7 +19,6 @@ from impasto.images import save_image, to_pil
 from impasto.painting import stylize
 from impasto.recipe import Recipe
 from impasto.sweep import (
-    WARM_STEPS,
     SweepCell,
     cell_name,
     check_weights,
@@ -118,22 +117,20 @@ class TestTheCells:
         assert all(a.content_loss > b.content_loss for a, b in pairwise(along))
         assert all(a.style_loss < b.style_loss for a, b in pairwise(along))
 
-    def test_as_good_as_cold_starts_with_fewer_steps(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        # Two scales and the default steps: with far fewer of them a warm start is not as good.
+    def test_as_good_as_cold_starts(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         rows = (("relu1_1", "relu2_1"), ("relu1_1", "relu2_1", "relu3_1"))
-        cells = made(files, tmp_path / "cells", rows=rows, size=128, steps=None, weights=(1e-4, 1e-3))
-        for cell in cells[1:]:
+        for cell in made(files, tmp_path / "cells", rows=rows)[1:]:
             assert cell.layers is not None
             cold = stylize(
                 *files,
-                size=128,
+                size=64,
+                steps=60,
                 content_weight=cell.content_weight,
                 style_layers={layer: 1 / len(cell.layers) for layer in cell.layers},
             )
-            assert len(cell.painting.losses) == round(len(cold.losses) * WARM_STEPS) < len(cold.losses)
+            assert len(cell.painting.losses) == len(cold.losses)
             warm_total, cold_total = (p.losses[-1].total_loss for p in (cell.painting, cold))
-            if cell.row == 0:
-                assert warm_total <= 1.05 * cold_total, (cell.row, label(cell.content_weight))
+            assert warm_total <= 1.02 * cold_total, (cell.row, label(cell.content_weight))
 
     def test_begins_with_the_neighbours_picture(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         cells = made(files, tmp_path / "cells", rows=cumulative_layers()[:2], steps=6, weights=(1e-4, 1e-2))
@@ -145,7 +142,7 @@ class TestTheCells:
             start = cell.painting.recipe.init_image
             assert start is not None
             assert start.name == str(by_place[cell.neighbour].path)
-        assert [len(cell.painting.losses) for cell in cells] == [6, 5, 5, 5]
+        assert [len(cell.painting.losses) for cell in cells] == [6, 6, 6, 6]
 
     def test_each_file_can_be_made_again_from_its_recipe(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         for cell in made(files, tmp_path / "cells", steps=12):
@@ -164,10 +161,6 @@ class TestTheCells:
         (cell,) = made(files, tmp_path, steps=2, weights=(1e-3,), style_layers={"relu2_1": 1.0})
         assert cell.layers is None
         assert cell.painting.recipe.settings["style_layers"] == {"relu2_1": 1.0}
-
-    def test_five_sixths_of_the_default_steps(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        first, second = made(files, tmp_path, steps=None, size=48, weights=(1e-3, 1e-2))
-        assert len(second.painting.losses) == round(len(first.painting.losses) * WARM_STEPS)
 
     def test_stopped_it_keeps_what_is_done(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         heard: list[int] = []
@@ -204,7 +197,7 @@ class TestFigures:
         first, second = (figures(cell, by_place) for cell in cells)
         assert first["begins_with"] is None
         assert second["begins_with"] == {"content_weight": 1e-2, "style_layers": ["relu1_1"]}
-        assert (first["steps"], second["steps"]) == (6, 5)
+        assert (first["steps"], second["steps"]) == (6, 6)
         last = cells[1].painting.losses[-1]
         assert (second["content_loss"], second["style_loss"], second["total_loss"]) == (
             last.content_loss,

@@ -90,8 +90,7 @@ def sweep(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Steps of the first cell; the others, which begin with a neighbor, take fewer "
-            "(default: fitted to the size).",
+            help="Steps of every cell (default: fitted to the size).",
             callback=at_least(1),
             rich_help_panel=DESCENT,
         ),
