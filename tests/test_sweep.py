@@ -59,15 +59,15 @@ class TestOrder:
         ]
 
     @given(st.integers(1, 6), st.integers(1, 6))
-    def test_every_cell_once_and_neighbours_before(self, rows: int, columns: int) -> None:
+    def test_every_cell_once_and_neighbors_before(self, rows: int, columns: int) -> None:
         done: list[tuple[int, int]] = []
-        for cell, neighbour in order(rows, columns):
+        for cell, neighbor in order(rows, columns):
             if done:
-                assert neighbour in done
-                assert neighbour is not None
-                assert abs(cell[0] - neighbour[0]) + abs(cell[1] - neighbour[1]) == 1
+                assert neighbor in done
+                assert neighbor is not None
+                assert abs(cell[0] - neighbor[0]) + abs(cell[1] - neighbor[1]) == 1
             else:
-                assert neighbour is None
+                assert neighbor is None
             done.append(cell)
         assert sorted(done) == [(row, column) for row in range(rows) for column in range(columns)]
 
@@ -132,16 +132,16 @@ class TestTheCells:
             warm_total, cold_total = (p.losses[-1].total_loss for p in (cell.painting, cold))
             assert warm_total <= 1.02 * cold_total, (cell.row, label(cell.content_weight))
 
-    def test_begins_with_the_neighbours_picture(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+    def test_begins_with_the_neighbors_picture(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         cells = made(files, tmp_path / "cells", rows=cumulative_layers()[:2], steps=6, weights=(1e-4, 1e-2))
         by_place = {(cell.row, cell.column): cell for cell in cells}
         assert [(cell.row, cell.column) for cell in cells] == [(0, 1), (0, 0), (1, 1), (1, 0)]
         assert cells[0].painting.recipe.settings["init"] == "content"
         for cell in cells[1:]:
-            assert cell.neighbour is not None
+            assert cell.neighbor is not None
             start = cell.painting.recipe.init_image
             assert start is not None
-            assert start.name == str(by_place[cell.neighbour].path)
+            assert start.name == str(by_place[cell.neighbor].path)
         assert [len(cell.painting.losses) for cell in cells] == [6, 6, 6, 6]
 
     def test_each_file_can_be_made_again_from_its_recipe(self, files: tuple[Path, Path], tmp_path: Path) -> None:

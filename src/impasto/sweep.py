@@ -3,16 +3,16 @@
 The figure 3 of Gatys et al. 2015, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576): columns are λ, rows the
 layers whose Gram matrices are the style.
 
-Every cell but the first begins with its neighbour's picture. The cells are made along falling λ, from the one that is
+Every cell but the first begins with its neighbor's picture. The cells are made along falling λ, from the one that is
 most like the photograph, with which the first of all begins: a picture that was the best at λ and then descends at a
 smaller λ' can only give up content for style. For its total λ' C + S falls, while λ C + S could not fall any more; the
 difference of the two, (λ - λ') C, has therefore grown. So the content loss rises from cell to cell and the style loss
 falls, as they should. Along rising λ the totals are a few percent worse after as many steps, because what a descent
 has not finished yet is style.
 
-A neighbour's picture saves no steps. Every run goes through the coarse scales again, where the neighbour's fine drawing
-is lost, and with five sixths of the steps the total losses are up to 11 percent above those of a run that begins with
-the photograph. With all of them they are at most 1 percent above, and far below where λ is small: see docs/features.md.
+A neighbor's picture saves no steps. Every run goes through the coarse scales again, where the neighbor's fine drawing
+is lost, and with five sixths of the steps the total losses are up to 7 percent above those of a run that begins with
+the photograph. With all of them they are at most 3 percent above, and far below where λ is small: see docs/features.md.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SweepCell:
         column: which of the content weights, rising.
         content_weight: λ.
         layers: the style layers of the row; None where the settings say which.
-        neighbour: row and column of the cell whose picture this one began with; None: the photograph.
+        neighbor: row and column of the cell whose picture this one began with; None: the photograph.
         painting: the picture, with its losses and its recipe.
         path: where it lies, with its recipe inside.
     """
@@ -59,7 +59,7 @@ class SweepCell:
     column: int
     content_weight: float
     layers: Layers
-    neighbour: tuple[int, int] | None
+    neighbor: tuple[int, int] | None
     painting: Painting
     path: Path
 
@@ -70,7 +70,7 @@ def cumulative_layers() -> tuple[tuple[str, ...], ...]:
 
 
 def order(rows: int, columns: int) -> Iterator[tuple[tuple[int, int], tuple[int, int] | None]]:
-    """(row, column) of every cell in the order of making, each with the neighbour that it begins with.
+    """(row, column) of every cell in the order of making, each with the neighbor that it begins with.
 
     Rows from the top, columns from the last one (the largest λ) to the first. A row's first cell begins with the one
     above it, the others with the one to their right; the very first one has none.
@@ -113,20 +113,20 @@ def sweep(
     """
     weights = check_weights(content_weights)
     paths: dict[tuple[int, int], Path] = {}
-    for (row, column), neighbour in order(len(rows), len(weights)):
+    for (row, column), neighbor in order(len(rows), len(weights)):
         before(row, column)
         chosen: dict[str, Any] = {**settings, "content_weight": weights[column]}
         layers = rows[row]
         if layers is not None:
             chosen["style_layers"] = {layer: 1 / len(layers) for layer in layers}
-        if neighbour is not None:
-            chosen["init"] = str(paths[neighbour])
+        if neighbor is not None:
+            chosen["init"] = str(paths[neighbor])
         painting = painter.stylize(str(content), [str(style)], callback=callback, **chosen)
         path = folder / cell_name(weights[column], layers)
         folder.mkdir(parents=True, exist_ok=True)
         painting.save(path, force=force)
         paths[row, column] = path
-        yield SweepCell(row, column, weights[column], layers, neighbour, painting, path)
+        yield SweepCell(row, column, weights[column], layers, neighbor, painting, path)
 
 
 def check_weights(content_weights: Sequence[float]) -> list[float]:
@@ -169,7 +169,7 @@ def figures(cell: SweepCell, cells: dict[tuple[int, int], SweepCell]) -> dict[st
         cells: all so far, by row and column.
     """
     last = cell.painting.losses[-1]
-    start = None if cell.neighbour is None else cells[cell.neighbour]
+    start = None if cell.neighbor is None else cells[cell.neighbor]
     return {
         "content_weight": cell.content_weight,
         "style_layers": None if cell.layers is None else list(cell.layers),

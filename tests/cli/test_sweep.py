@@ -30,7 +30,7 @@ def test_says_where_the_sheet_lies(run: Run, fake: FakeStylize) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["painting.png", "photo.png", "sheet.png"]
 
 
-def test_along_falling_lambda_each_with_its_neighbour(run: Run, fake: FakeStylize) -> None:
+def test_along_falling_lambda_each_with_its_neighbor(run: Run, fake: FakeStylize) -> None:
     assert run(*BASIC, "--content-weights", "1e-4,1e-2,1e-3").code == 0
     assert [call["content_weight"] for call in fake.calls] == [1e-2, 1e-3, 1e-4]
     assert "init" not in fake.calls[0]

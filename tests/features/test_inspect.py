@@ -184,6 +184,12 @@ class TestPeaks:
         # The second value is beside the first: what it sees is nearly the same.
         assert peaks(values, field, 5) == [Peak(2, 3, 5.0), Peak(8, 8, 1.0)]
 
+    def test_small_fields_keep_a_distance_too(self) -> None:
+        values = torch.zeros(24, 60)
+        values[4, 10], values[4, 14], values[4, 15] = 5, 4, 3
+        # A twelfth of 60 is 5.
+        assert peaks(values, ReceptiveField(3, 1, -1), 5) == [Peak(4, 10, 5.0), Peak(4, 15, 3.0)]
+
     def test_no_answer_no_peak(self) -> None:
         assert peaks(torch.zeros(5, 5), ReceptiveField(), 3) == []
         assert peaks(torch.full((5, 5), -1.0), ReceptiveField(), 3) == []
@@ -300,6 +306,14 @@ class TestSheets:
     def test_the_channels_own_colors_are_on_the_sheet(self, tiny: Extractor, pair: tuple[Tensor, Tensor]) -> None:
         one, other = (channel_sheet(tiny, pair[0], "relu3_1", channel) for channel in (1, 2))
         assert one.tobytes() != other.tobytes()
+
+    def test_the_sign_of_a_map_does_not_matter(self, pair: tuple[Tensor, Tensor]) -> None:
+        plus, minus = Chain(lambda image: image), Chain(lambda image: -image)
+        for draw in (
+            lambda extractor: features_sheet(extractor, pair[0], ["relu1_1"], 3),
+            lambda extractor: channel_sheet(extractor, pair[0], "relu1_1", 1),
+        ):
+            assert draw(plus).tobytes() == draw(minus).tobytes()
 
     def test_a_channel_that_never_answers(self, pair: tuple[Tensor, Tensor]) -> None:
         silent = Chain(lambda image: (image - 2).relu())

@@ -137,8 +137,8 @@ def most_active(maps: Tensor, count: int) -> list[tuple[int, float]]:
 def peaks(feature_map: Tensor, field: ReceptiveField, count: int) -> list[Peak]:
     """The strongest answers of one channel, strongest first, no two from the same part of the picture.
 
-    The receptive fields of any two overlap by half at most, across or down. Places that do not answer (0 or less) are
-    no peaks, so there may be fewer than ``count``.
+    The receptive fields of any two overlap by half at most, across or down; small ones are a twelfth of the map's
+    longer side apart. Places that do not answer (0 or less) are no peaks, so there may be fewer than ``count``.
 
     Args:
         feature_map: (H, W).
@@ -146,7 +146,7 @@ def peaks(feature_map: Tensor, field: ReceptiveField, count: int) -> list[Peak]:
         count: how many to find.
     """
     left = feature_map.detach().clone()
-    apart = -(-field.size // (2 * field.stride))
+    apart = max(-(-field.size // (2 * field.stride)), max(feature_map.shape) // 12)
     found: list[Peak] = []
     while len(found) < count:
         row, column = divmod(int(left.argmax()), left.shape[1])

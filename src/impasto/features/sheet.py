@@ -51,7 +51,9 @@ def features_sheet(extractor: Extractor, image: Tensor, layers: Sequence[str], c
     check_size(extractor, image, layers)
     found = extractor(image, layers)
     height, width = image.shape[-2:]
-    room = ROW * MAP + (ROW - 1) * GAP
+    # As wide as the maps will be, but not too narrow to read.
+    columns = max(5, min(ROW, count))
+    room = columns * MAP + (columns - 1) * GAP
     about = stack(
         [
             text(f"What {extractor.name} sees", 26),
@@ -68,7 +70,8 @@ def features_sheet(extractor: Extractor, image: Tensor, layers: Sequence[str], c
     )
     blocks = [beside([fitted(to_pil(image.cpu()), PHOTO // 2), about], gap=2 * GAP)]
     for layer in layers:
-        maps = found[layer]
+        # Magnitudes: the compact extractor's maps may be below zero, VGG-19's are their own.
+        maps = found[layer].abs()
         field = receptive_field(extractor, layer)
         chosen = most_active(maps, count)
         channels, down, across = maps.shape[1:]
@@ -112,7 +115,7 @@ def channel_sheet(extractor: Extractor, image: Tensor, layer: str, channel: int)
         raise ImpastoError(
             f"--channel: {layer} of '{extractor.name}' has channels 0 to {maps.shape[1] - 1}; {channel} is none of them"
         )
-    feature_map, field = maps[0, channel], receptive_field(extractor, layer)
+    feature_map, field = maps[0, channel].abs(), receptive_field(extractor, layer)
     places = peaks(feature_map, field, PEAKS)
     down, across = feature_map.shape
     room = 3 * PHOTO + 2 * GAP
@@ -166,8 +169,7 @@ def check_size(extractor: Extractor, image: Tensor, layers: Sequence[str]) -> No
 def _overview(image: Tensor, feature_map: Tensor, field: ReceptiveField, places: Sequence[Peak]) -> Image.Image:
     """The picture with the peaks' frames, the map over it, and the map itself."""
     size = (image.shape[-2], image.shape[-1])
-    low, high = min(0.0, float(feature_map.min())), float(feature_map.max())
-    over = ((spread(feature_map, field, size) - low) / max(high - low, 1e-12)).clamp(0, 1).cpu()
+    over = torch.from_numpy(_normal(spread(feature_map, field, size)))
     photo = fitted(to_pil(image.cpu()), PHOTO)
     glow = fitted(heat(over.numpy()), PHOTO)
     # Gray, so that every color is the map's; the more of it the stronger the answer.
@@ -219,9 +221,8 @@ def _crop(picture: Image.Image, field: ReceptiveField, place: Peak) -> Image.Ima
 
 
 def _normal(values: Tensor) -> NDArray[np.floating]:
-    """(H, W), from 0, or the least value if that is below, to the largest: brought to 0 to 1."""
-    low, high = min(0.0, float(values.min())), float(values.max())
-    scaled: NDArray[np.floating] = ((values.detach() - low) / max(high - low, 1e-12)).cpu().numpy()
+    """(H, W) of numbers from 0 up, brought to 0 to 1."""
+    scaled: NDArray[np.floating] = (values.detach() / values.max().clamp_min(1e-12)).cpu().numpy()
     return scaled
 
 
