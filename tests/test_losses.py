@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from impasto.losses import (
     RELATIVE_CONTENT_SCALE,
@@ -13,6 +14,7 @@ from impasto.losses import (
     content_loss,
     gram_matrix,
     style_loss,
+    style_share,
     total_loss,
     total_variation,
 )
@@ -166,3 +168,12 @@ def test_modules_sum_their_layers_with_weights() -> None:
     by_hand = 2 * style_loss(gram_matrix(features["a"]), grams["a"], "gatys") / 4
     by_hand = by_hand + 0.5 * style_loss(gram_matrix(features["b"]), grams["b"], "gatys")
     assert style.item() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def grams(**values: float) -> dict[str, Tensor]:
+    return {layer: torch.full((1, 2, 2), value) for layer, value in values.items()}
+
+
+def test_style_share_by_hand() -> None:
+    found = style_share(grams(a=3.0, b=2.0), grams(a=5.0, b=1.0), grams(a=1.0, b=2.0))
+    assert found.item() == pytest.approx(((2 / 4) ** 2 + 0) / 2)

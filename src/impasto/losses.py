@@ -26,6 +26,7 @@ __all__ = [
     "content_loss",
     "gram_matrix",
     "style_loss",
+    "style_share",
     "total_loss",
     "total_variation",
 ]
@@ -130,6 +131,24 @@ def style_loss(
     if normalization == "relative":
         return (squared / style.square().sum(dim=(1, 2)).clamp_min(SMALLEST_ENERGY)).mean()
     raise ValueError(f"unknown normalization '{normalization}': gatys or relative")
+
+
+def style_share(output: Mapping[str, Tensor], content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
+    """How much of the way to the style is left: 1 for the untouched photograph, 0 for the painting.
+
+    Args:
+        output: layer -> Gram matrix G (1, N, N) of the output.
+        content: layer -> Gram matrix of the photograph.
+        style: layer -> Gram matrix A of the style.
+
+    Returns:
+        A scalar, the mean over the layers of ‖G − A‖² / ‖G_photograph − A‖².
+    """
+    shares = [
+        (output[layer] - target).square().sum() / (content[layer] - target).square().sum().clamp_min(SMALLEST_ENERGY)
+        for layer, target in style.items()
+    ]
+    return torch.stack(shares).mean()
 
 
 def total_loss(

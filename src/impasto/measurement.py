@@ -10,7 +10,7 @@ import torch
 from impasto.features import load_extractor
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
 from impasto.images import load_image, resize
-from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, total_loss
+from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, style_share, total_loss
 from impasto.painting import Source, listed
 from impasto.refine.pyramid import fit_style
 from impasto.settings import Settings
@@ -91,19 +91,19 @@ def measure(
         maps = network(style, STYLE_LAYERS)
         grams.append({layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS})
 
-    style_losses, shares = [], []
-    for layer in STYLE_LAYERS:
-        target = blend_grams([gram[layer] for gram in grams], list(weights.style_weights))
-        G, untouched = gram_matrix(at_output[layer]).double(), gram_matrix(at_content[layer]).double()
-        style_losses.append(float(style_loss(G, target)))
-        shares.append(float((G - target).square().sum() / (untouched - target).square().sum().clamp_min(1e-12)))
+    targets = {
+        layer: blend_grams([gram[layer] for gram in grams], list(weights.style_weights)) for layer in STYLE_LAYERS
+    }
+    painted, untouched = (
+        {layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS} for maps in (at_output, at_content)
+    )
     content_term = content_loss(at_output[CONTENT_LAYER].double(), at_content[CONTENT_LAYER].double())
-    style_term = torch.tensor(style_losses, dtype=torch.float64).mean()
+    style_term = torch.stack([style_loss(painted[layer], target) for layer, target in targets.items()]).mean()
     return Measurement(
         content_loss=content_term.item(),
         style_loss=style_term.item(),
         total_loss=total_loss(content_term, style_term, content_weight).item(),
-        style_share=sum(shares) / len(shares),
+        style_share=style_share(painted, untouched, targets).item(),
         content_error=content_term.item(),
         ssim=ssim(picture, photograph, window_size=11).mean().item(),
         extractor=network.name,

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from impasto import measurement
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
-from impasto.training.evaluation import Accuracy, evaluate, judge_critic, style_share, validation_pairs
+from impasto.training.evaluation import Accuracy, evaluate, judge_critic, validation_pairs
 
 
 class Returns(nn.Module):
@@ -26,15 +26,6 @@ class Brightness(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         assert not self.training
         return image[:, :1] - 0.5
-
-
-def grams(**values: float) -> dict[str, Tensor]:
-    return {layer: torch.full((1, 2, 2), value) for layer, value in values.items()}
-
-
-def test_style_share_by_hand() -> None:
-    found = style_share(grams(a=3.0, b=2.0), grams(a=5.0, b=1.0), grams(a=1.0, b=2.0))
-    assert found == pytest.approx(((2 / 4) ** 2 + 0) / 2)
 
 
 def test_a_copy_of_the_photograph_and_of_the_painting(tiny: Extractor, pair: tuple[Tensor, Tensor]) -> None:

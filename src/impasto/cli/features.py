@@ -9,14 +9,24 @@ from typing import Annotated
 import typer
 
 from impasto.cli import options
-from impasto.cli.options import MACHINE, OUTPUT, Debug, Device, Force, MaxPixels, Pooling, Quiet, Threads, at_least
+from impasto.cli.options import (
+    OUTPUT,
+    Debug,
+    Device,
+    Force,
+    MaxPixels,
+    Pooling,
+    Quiet,
+    Threads,
+    Where,
+    at_least,
+)
 from impasto.cli.report import note, say
 from impasto.errors import ImpastoError
 
 LAYERS = "relu1_1,relu3_1,relu5_1"
 CHANNELS = 16
 
-_LAYER = re.compile(r"relu[1-5]_[1-4]")
 _CHANNEL = re.compile(r"(relu[1-5]_[1-4]):(\d{1,6})")
 
 
@@ -55,7 +65,7 @@ def features(
         int, typer.Option(help="Longest side in pixels; 0 keeps the picture's own.", callback=at_least(0))
     ] = 512,
     pooling: Annotated[Pooling, typer.Option(help="Of VGG-19.")] = Pooling.max,
-    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)] = Device.auto,
+    device: Where = Device.auto,
     threads: Threads = None,
     max_pixels: MaxPixels = 64_000_000,
     force: Force = False,
@@ -106,7 +116,7 @@ def read_layer_names(text: str) -> list[str]:
     """
     names = [part.strip() for part in text.split(",")]
     for name in names:
-        if not _LAYER.fullmatch(name):
+        if not options.LAYER.fullmatch(name):
             raise ImpastoError(f"--layers: {name!r} is no layer; write for example {LAYERS}")
         if names.count(name) > 1:
             raise ImpastoError(f"--layers: {name} stands there twice; name it once")

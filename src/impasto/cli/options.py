@@ -14,22 +14,33 @@ import typer
 from impasto.errors import ImpastoError
 
 __all__ = [
+    "LAYER",
+    "Algorithm",
     "Color",
+    "ContentLayers",
     "Debug",
     "Depth",
     "Device",
+    "ExtractorName",
     "Force",
+    "HowPrecise",
     "Json",
     "MaxPixels",
     "Normalization",
+    "Normalized",
     "Optimizer",
+    "Pooled",
     "Pooling",
     "Precision",
+    "PreserveColor",
     "Quiet",
     "Resume",
     "Threads",
+    "TvWeight",
+    "Where",
     "at_least",
     "check_files",
+    "check_weights_out",
     "check_word_or_file",
     "one_voice",
     "read_layers",
@@ -135,7 +146,35 @@ Threads = Annotated[
     ),
 ]
 
-_LAYER = re.compile(r"relu[1-5]_[1-4]")
+TvWeight = Annotated[
+    float,
+    typer.Option(help="Weight of the total variation: above 0, smoother.", callback=at_least(0), rich_help_panel=LOOK),
+]
+PreserveColor = Annotated[Color, typer.Option(help="Keep the photograph's colors.", rich_help_panel=LOOK)]
+Algorithm = Annotated[Optimizer, typer.Option(help="The algorithm.", rich_help_panel=DESCENT)]
+ExtractorName = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|compact|vgg19|FILE",
+        help="The CNN that looks; auto is VGG-19 where its weights are here.",
+        rich_help_panel=DESCENT,
+    ),
+]
+Normalized = Annotated[
+    Normalization,
+    typer.Option(help="Terms relative to their target's energy, or the article's.", rich_help_panel=DESCENT),
+]
+ContentLayers = Annotated[
+    str | None,
+    typer.Option(metavar="LAYER=W,...", help="Such as relu4_2=1, the default.", rich_help_panel=DESCENT),
+]
+Pooled = Annotated[Pooling, typer.Option(help="Of VGG-19.", rich_help_panel=DESCENT)]
+Where = Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)]
+HowPrecise = Annotated[
+    Precision, typer.Option(help="auto is bf16 where the device is fast at it.", rich_help_panel=MACHINE)
+]
+
+LAYER = re.compile(r"relu[1-5]_[1-4]")
 
 
 def read_weights(text: str | None) -> tuple[float, ...] | None:
@@ -158,7 +197,7 @@ def read_layers(text: str | None, option: str) -> dict[str, float] | None:
     layers: dict[str, float] = {}
     for part in text.split(","):
         layer, separator, weight = part.strip().partition("=")
-        if not _LAYER.fullmatch(layer):
+        if not LAYER.fullmatch(layer):
             raise ImpastoError(f"{option}: {layer!r} is no layer; write for example relu1_1=1,relu2_1=0.5")
         if layer in layers:
             raise ImpastoError(f"{option}: {layer} stands there twice; name it once")
@@ -194,6 +233,26 @@ def check_files(*paths: str | Path) -> None:
             raise ImpastoError(f"{path} is a folder; name a file in it")
         if not Path(path).exists():
             raise ImpastoError(f"{path} is not there; check the name")
+
+
+def check_weights_out(out: Path, *others: Path, force: bool) -> None:
+    """Refuse, before any training, a file of weights that cannot be written, or that would replace another.
+
+    Args:
+        out: the file.
+        others: what comes beside it.
+        force: replace what is there.
+
+    Raises:
+        ImpastoError: another ending, no such folder, or one of them exists and ``force`` is not set.
+    """
+    if out.suffix != ".safetensors":
+        raise ImpastoError(f"--out: {out} has to end in .safetensors")
+    if not out.parent.is_dir():
+        raise ImpastoError(f"--out: there is no folder {out.parent}; make it first")
+    taken = next((path for path in (out, *others) if path.exists()), None)
+    if taken is not None and not force:
+        raise ImpastoError(f"--out: {taken} exists; name another file or add --force")
 
 
 def one_voice(*, quiet: bool, json: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from impasto import __version__
 from impasto.cli import options, report, run
+from impasto.cli.checkpoints import checkpoint_of
 from impasto.cli.options import Debug, Depth, Force, Json, MaxPixels, Quiet, Resume
 from impasto.errors import ImpastoError
 from impasto.recipe import Recipe, locate
@@ -64,7 +65,7 @@ def rerun(
         paintings,
         reporter=reporter,
         settings={**settings, "max_pixels": max_pixels},
-        checkpoint=run.checkpoint_of(output),
+        checkpoint=checkpoint_of(output),
         resume=resume,
     )
     paths = ("init", "extractor")

@@ -7,25 +7,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from impasto.cli.report import Reporter, note
+from impasto.cli.checkpoints import checkpoint_of, stoppable
+from impasto.cli.report import Reporter
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
     from impasto.painting import Painting, Progress
     from impasto.refine.pyramid import Scale
 
-__all__ = ["check_preview", "checkpoint_of", "paint", "save"]
+__all__ = ["check_preview", "paint", "save"]
 
 _NO_VGG19 = (
     "VGG-19's weights are not on this machine, so the compact extractor paints; `impasto weights get vgg19` gets them"
 )
-
-
-def checkpoint_of(output: Path) -> Path:
-    """Where a run keeps what it needs to go on: beside its output."""
-    return output.with_name(output.name + ".checkpoint")
 
 
 def check_preview(folder: Path, *, force: bool) -> None:
@@ -83,15 +77,8 @@ def paint(
             save_image(preview / f"step-{record.step:05}.png", record.image(), force=True)
         reporter.step(record)
 
-    try:
-        with reporter:
-            painting = stylize(content, list(styles), callback=listen, checkpoint=checkpoint, resume=resume, **settings)
-    except KeyboardInterrupt:
-        if checkpoint is not None and checkpoint.is_file():
-            note(f"stopped; the same command with --resume goes on from {checkpoint}")
-        else:
-            note("stopped")
-        raise typer.Exit(130) from None
+    with stoppable(checkpoint), reporter:
+        painting = stylize(content, list(styles), callback=listen, checkpoint=checkpoint, resume=resume, **settings)
     for notice in painting.notices:
         reporter.notice(notice)
     return painting

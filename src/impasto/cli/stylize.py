@@ -8,25 +8,34 @@ from typing import Annotated
 import typer
 
 from impasto.cli import options, report, run
+from impasto.cli.checkpoints import checkpoint_of
 from impasto.cli.options import (
     DESCENT,
     LOOK,
-    MACHINE,
     OUTPUT,
+    Algorithm,
     Color,
+    ContentLayers,
     Debug,
     Depth,
     Device,
+    ExtractorName,
     Force,
+    HowPrecise,
     Json,
     MaxPixels,
     Normalization,
+    Normalized,
     Optimizer,
+    Pooled,
     Pooling,
     Precision,
+    PreserveColor,
     Quiet,
     Resume,
     Threads,
+    TvWeight,
+    Where,
     at_least,
 )
 
@@ -65,43 +74,23 @@ def stylize(
         str | None,
         typer.Option(metavar="W,W...", help="One weight for each painting, such as 0.7,0.3.", rich_help_panel=LOOK),
     ] = None,
-    tv_weight: Annotated[
-        float,
-        typer.Option(
-            help="Weight of the total variation: above 0, smoother.", callback=at_least(0), rich_help_panel=LOOK
-        ),
-    ] = 0.0,
-    preserve_color: Annotated[
-        Color, typer.Option(help="Keep the photograph's colors.", rich_help_panel=LOOK)
-    ] = Color.none,
+    tv_weight: TvWeight = 0.0,
+    preserve_color: PreserveColor = Color.none,
     steps: Annotated[
         int | None,
         typer.Option(
             help="Steps over all scales (default: fitted to the size).", callback=at_least(1), rich_help_panel=DESCENT
         ),
     ] = None,
-    optimizer: Annotated[Optimizer, typer.Option(help="The algorithm.", rich_help_panel=DESCENT)] = Optimizer.lbfgs,
+    optimizer: Algorithm = Optimizer.lbfgs,
     init: Annotated[
         str,
         typer.Option(metavar="content|noise|style|FILE", help="The picture to begin with.", rich_help_panel=DESCENT),
     ] = "content",
     seed: Annotated[int, typer.Option(help="Of the noise.", callback=at_least(0), rich_help_panel=DESCENT)] = 0,
-    extractor: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|compact|vgg19|FILE",
-            help="The CNN that looks; auto is VGG-19 where its weights are here.",
-            rich_help_panel=DESCENT,
-        ),
-    ] = "auto",
-    normalization: Annotated[
-        Normalization,
-        typer.Option(help="Terms relative to their target's energy, or the article's.", rich_help_panel=DESCENT),
-    ] = Normalization.relative,
-    content_layers: Annotated[
-        str | None,
-        typer.Option(metavar="LAYER=W,...", help="Such as relu4_2=1, the default.", rich_help_panel=DESCENT),
-    ] = None,
+    extractor: ExtractorName = "auto",
+    normalization: Normalized = Normalization.relative,
+    content_layers: ContentLayers = None,
     style_layers: Annotated[
         str | None,
         typer.Option(
@@ -110,7 +99,7 @@ def stylize(
             rich_help_panel=DESCENT,
         ),
     ] = None,
-    pooling: Annotated[Pooling, typer.Option(help="Of VGG-19.", rich_help_panel=DESCENT)] = Pooling.max,
+    pooling: Pooled = Pooling.max,
     detail: Annotated[
         float | None,
         typer.Option(
@@ -119,10 +108,8 @@ def stylize(
             rich_help_panel=LOOK,
         ),
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)] = Device.auto,
-    precision: Annotated[
-        Precision, typer.Option(help="auto is bf16 where the device is fast at it.", rich_help_panel=MACHINE)
-    ] = Precision.auto,
+    device: Where = Device.auto,
+    precision: HowPrecise = Precision.auto,
     threads: Threads = None,
     max_pixels: MaxPixels = 64_000_000,
     depth: Annotated[
@@ -179,7 +166,7 @@ def stylize(
         styles,
         reporter=reporter,
         settings=settings,
-        checkpoint=run.checkpoint_of(output),
+        checkpoint=checkpoint_of(output),
         resume=resume,
         preview=preview,
         preview_every=preview_every,

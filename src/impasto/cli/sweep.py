@@ -15,20 +15,28 @@ from impasto.cli import options, report
 from impasto.cli.options import (
     DESCENT,
     LOOK,
-    MACHINE,
     OUTPUT,
+    Algorithm,
     Color,
+    ContentLayers,
     Debug,
     Device,
+    ExtractorName,
     Force,
+    HowPrecise,
     Json,
     MaxPixels,
     Normalization,
+    Normalized,
     Optimizer,
+    Pooled,
     Pooling,
     Precision,
+    PreserveColor,
     Quiet,
     Threads,
+    TvWeight,
+    Where,
     at_least,
 )
 from impasto.cli.report import note, say, say_json
@@ -78,15 +86,8 @@ def sweep(
             help="Longest side in pixels; 0 keeps the photograph's own.", callback=at_least(0), rich_help_panel=LOOK
         ),
     ] = 256,
-    tv_weight: Annotated[
-        float,
-        typer.Option(
-            help="Weight of the total variation: above 0, smoother.", callback=at_least(0), rich_help_panel=LOOK
-        ),
-    ] = 0.0,
-    preserve_color: Annotated[
-        Color, typer.Option(help="Keep the photograph's colors.", rich_help_panel=LOOK)
-    ] = Color.none,
+    tv_weight: TvWeight = 0.0,
+    preserve_color: PreserveColor = Color.none,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -95,23 +96,10 @@ def sweep(
             rich_help_panel=DESCENT,
         ),
     ] = None,
-    optimizer: Annotated[Optimizer, typer.Option(help="The algorithm.", rich_help_panel=DESCENT)] = Optimizer.lbfgs,
-    extractor: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|compact|vgg19|FILE",
-            help="The CNN that looks; auto is VGG-19 where its weights are here.",
-            rich_help_panel=DESCENT,
-        ),
-    ] = "auto",
-    normalization: Annotated[
-        Normalization,
-        typer.Option(help="Terms relative to their target's energy, or the article's.", rich_help_panel=DESCENT),
-    ] = Normalization.relative,
-    content_layers: Annotated[
-        str | None,
-        typer.Option(metavar="LAYER=W,...", help="Such as relu4_2=1, the default.", rich_help_panel=DESCENT),
-    ] = None,
+    optimizer: Algorithm = Optimizer.lbfgs,
+    extractor: ExtractorName = "auto",
+    normalization: Normalized = Normalization.relative,
+    content_layers: ContentLayers = None,
     style_layers: Annotated[
         str | None,
         typer.Option(
@@ -120,11 +108,9 @@ def sweep(
             rich_help_panel=DESCENT,
         ),
     ] = None,
-    pooling: Annotated[Pooling, typer.Option(help="Of VGG-19.", rich_help_panel=DESCENT)] = Pooling.max,
-    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)] = Device.auto,
-    precision: Annotated[
-        Precision, typer.Option(help="auto is bf16 where the device is fast at it.", rich_help_panel=MACHINE)
-    ] = Precision.auto,
+    pooling: Pooled = Pooling.max,
+    device: Where = Device.auto,
+    precision: HowPrecise = Precision.auto,
     threads: Threads = None,
     max_pixels: MaxPixels = 64_000_000,
     cells: Annotated[

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import options, train_attributes, train_autoencoder
+from impasto.cli.checkpoints import claim_checkpoint, stoppable
 from impasto.cli.options import Debug, Force, Json, Quiet, Resume, Threads, at_least
 from impasto.cli.report import duration, note, say, say_json
-from impasto.cli.run import checkpoint_of
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -63,23 +63,12 @@ def extractor(
     options.check_word_or_file(teacher, ("vgg19",), "--teacher")
     if not data.is_dir():
         raise ImpastoError(f"--data: {data} is no folder; name one with images in it")
-    if out.suffix != ".safetensors":
-        raise ImpastoError(f"--out: {out} has to end in .safetensors")
+    options.check_weights_out(out, force=force)
     if painted > batch:
         raise ImpastoError(f"--painted: {painted} of {batch} crops; give at most --batch")
     if start_from is not None and not start_from.is_file():
         raise ImpastoError(f"--start-from: there is no {start_from}; name the checkpoint of an earlier training")
-    if not out.parent.is_dir():
-        raise ImpastoError(f"--out: there is no folder {out.parent}; make it first")
-    if out.exists() and not force:
-        raise ImpastoError(f"--out: {out} exists; name another file or add --force")
-    checkpoint = checkpoint_of(out)
-    if checkpoint.exists() and not resume:
-        if not force:
-            raise ImpastoError(
-                f"{checkpoint} is there from a training cut short; add --resume to go on, --force to begin anew"
-            )
-        checkpoint.unlink()
+    checkpoint = claim_checkpoint(out, resume=resume, force=force)
     options.set_threads(threads)
 
     from impasto.features import load_extractor
@@ -125,7 +114,7 @@ def extractor(
         if not quiet:
             note(line)
 
-    try:
+    with stoppable(checkpoint):
         errors = train(
             config,
             data,
@@ -136,9 +125,6 @@ def extractor(
             callback=listen,
             log=log,
         )
-    except KeyboardInterrupt:
-        note(f"stopped; the same command with --resume goes on from {checkpoint}" if checkpoint.exists() else "stopped")
-        raise typer.Exit(130) from None
     checkpoint.unlink(missing_ok=True)
     if json:
         say_json({"output": str(out), "errors": errors})

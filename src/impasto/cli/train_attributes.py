@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import options
-from impasto.cli.options import Debug, Device, Force, Json, Quiet, Resume, Threads, at_least
+from impasto.cli.checkpoints import claim_checkpoint, stoppable
+from impasto.cli.options import (
+    Debug,
+    Device,
+    Force,
+    Json,
+    Quiet,
+    Resume,
+    Threads,
+    Where,
+    at_least,
+)
 from impasto.cli.report import duration, note, say, say_json
-from impasto.cli.run import checkpoint_of
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -41,7 +51,7 @@ def attributes(
         int, typer.Option(help="Epochs without a better one before the training ends.", callback=at_least(1))
     ] = 6,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.", callback=at_least(0))] = 0,
-    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=options.MACHINE)] = Device.auto,
+    device: Where = Device.auto,
     threads: Threads = None,
     resume: Resume = False,
     force: Force = False,
@@ -56,26 +66,14 @@ def attributes(
     options.one_voice(quiet=quiet, json=json)
     if not data.is_dir():
         raise ImpastoError(f"--data: {data} is no folder; name one with img_align_celeba in it")
-    if out.suffix != ".safetensors":
-        raise ImpastoError(f"--out: {out} has to end in .safetensors")
     if side % 16:
         raise ImpastoError(f"--side: {side} is no multiple of 16; give {max(16, side // 16 * 16)}")
-    if not out.parent.is_dir():
-        raise ImpastoError(f"--out: there is no folder {out.parent}; make it first")
     tables = [out.with_suffix(ending) for ending in (".json", ".txt", ".png")]
-    taken = next((path for path in (out, *tables) if path.exists()), None)
-    if taken is not None and not force:
-        raise ImpastoError(f"--out: {taken} exists; name another file or add --force")
+    options.check_weights_out(out, *tables, force=force)
     missing = [name for name in ("torchmetrics", "matplotlib") if find_spec(name) is None]
     if missing:
         raise ImpastoError(f"{' and '.join(missing)} missing; install them: pip install 'impasto[foundations]'")
-    checkpoint = checkpoint_of(out)
-    if checkpoint.exists() and not resume:
-        if not force:
-            raise ImpastoError(
-                f"{checkpoint} is there from a training cut short; add --resume to go on, --force to begin anew"
-            )
-        checkpoint.unlink()
+    checkpoint = claim_checkpoint(out, resume=resume, force=force)
     options.set_threads(threads)
 
     from impasto.files.atomic import write_atomically
@@ -128,11 +126,8 @@ def attributes(
     if resume and not checkpoint.exists():
         log(f"--resume: there is no {checkpoint} to go on from; beginning anew")
     place = resolve_device(device.value)
-    try:
+    with stoppable(checkpoint):
         scores = train(config, read_celeba(data), out, device=place, checkpoint=checkpoint, callback=listen, log=log)
-    except KeyboardInterrupt:
-        note(f"stopped; the same command with --resume goes on from {checkpoint}" if checkpoint.exists() else "stopped")
-        raise typer.Exit(130) from None
     table = scores.to_json()
     write_atomically(tables[0], (json_module.dumps(table, indent=1) + "\n").encode())
     write_atomically(tables[1], scores.to_text().encode())

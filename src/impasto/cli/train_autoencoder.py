@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from impasto.cli import options
-from impasto.cli.options import Debug, Device, Force, Json, Precision, Quiet, Resume, Threads, at_least
+from impasto.cli.checkpoints import claim_checkpoint, stoppable
+from impasto.cli.options import (
+    Debug,
+    Device,
+    Force,
+    Json,
+    Precision,
+    Quiet,
+    Resume,
+    Threads,
+    Where,
+    at_least,
+)
 from impasto.cli.report import duration, note, say, say_json
-from impasto.cli.run import checkpoint_of
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -64,7 +75,7 @@ def autoencoder(
             rich_help_panel=options.OUTPUT,
         ),
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=options.MACHINE)] = Device.auto,
+    device: Where = Device.auto,
     devices: Annotated[
         int,
         typer.Option(
@@ -94,8 +105,7 @@ def autoencoder(
     for folder, option in ((content, "--content"), (style, "--style")):
         if not folder.is_dir():
             raise ImpastoError(f"{option}: {folder} is no folder; name one with images in it")
-    if out.suffix != ".safetensors":
-        raise ImpastoError(f"--out: {out} has to end in .safetensors")
+    options.check_weights_out(out, force=force)
     if side % 16:
         raise ImpastoError(f"--side: {side} is no multiple of 16; give {side // 16 * 16}")
     if batch % devices:
@@ -104,10 +114,6 @@ def autoencoder(
         raise ImpastoError("--adversarial-weight: weighs a critic, and there is none; add --adversarial")
     if start_from is not None and not start_from.is_file():
         raise ImpastoError(f"--start-from: there is no {start_from}; name the file of an earlier training")
-    if not out.parent.is_dir():
-        raise ImpastoError(f"--out: there is no folder {out.parent}; make it first")
-    if out.exists() and not force:
-        raise ImpastoError(f"--out: {out} exists; name another file or add --force")
     journal = journal or out.with_name(f"{out.stem}-journal")
     if journal.exists() and not journal.is_dir():
         raise ImpastoError(f"--journal: {journal} is a file; name a folder")
@@ -116,13 +122,7 @@ def autoencoder(
         raise ImpastoError(
             f"{' and '.join(missing)} missing; install what training needs: pip install 'impasto[train]'"
         )
-    checkpoint = checkpoint_of(out)
-    if checkpoint.exists() and not resume:
-        if not force:
-            raise ImpastoError(
-                f"{checkpoint} is there from a training cut short; add --resume to go on, --force to begin anew"
-            )
-        checkpoint.unlink()
+    checkpoint = claim_checkpoint(out, resume=resume, force=force)
     options.set_threads(threads)
 
     from impasto.features import load_extractor
@@ -171,7 +171,7 @@ def autoencoder(
         if not quiet:
             note(line)
 
-    try:
+    with stoppable(checkpoint, tell=leads):
         scores = train(
             config,
             content,
@@ -187,11 +187,6 @@ def autoencoder(
             callback=listen,
             log=log,
         )
-    except KeyboardInterrupt:
-        if leads:
-            there = checkpoint.exists()
-            note(f"stopped; the same command with --resume goes on from {checkpoint}" if there else "stopped")
-        raise typer.Exit(130) from None
     if not leads:
         return
     checkpoint.unlink(missing_ok=True)

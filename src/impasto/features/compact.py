@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
+from impasto.files.cards import read_card
 from impasto.files.hashing import file_sha256
 
 __all__ = [
@@ -93,9 +94,7 @@ def walk(
 def is_compact(path: str | Path) -> bool:
     """Whether the file holds weights of the compact extractor."""
     try:
-        with safe_open(str(path), framework="pt") as file:
-            card = json.loads((file.metadata() or {}).get("impasto", "{}"))
-            return isinstance(card, dict) and card.get("format") == FORMAT
+        return read_card(path, FORMAT) is not None
     except (SafetensorError, OSError, json.JSONDecodeError):
         return False
 
@@ -142,8 +141,7 @@ class Compact(Extractor):
                 f"{path}: no intact weights of the compact extractor; give a file of 'impasto train extractor'"
             )
         try:
-            with safe_open(str(path), framework="pt") as file:
-                card = json.loads(file.metadata()["impasto"])
+            card = read_card(path, FORMAT) or {}
             extractor = cls.from_tensors(load_file(path), card["architecture"])
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
             raise ImpastoError(

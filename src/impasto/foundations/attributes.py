@@ -9,7 +9,6 @@ probability is one.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import pickle
 import time
@@ -19,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
+from impasto.files.cards import pack, read_card
+from impasto.files.state import write_state
 from impasto.foundations.celeba import SPLITS, CelebA, square_of
 from impasto.foundations.scores import Scores, average_precision, linear_on_pixels, majority, score
 from impasto.images import to_pil
@@ -224,9 +225,7 @@ def train(
     def keep() -> None:
         if checkpoint:
             memory = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-            buffer = io.BytesIO()
-            torch.save({**belongs_to, **state, "model": model.state_dict(), **memory}, buffer)
-            write_atomically(Path(checkpoint), buffer.getvalue())
+            write_state(checkpoint, {**belongs_to, **state, "model": model.state_dict(), **memory})
 
     started = saved = time.monotonic()
     generator = torch.Generator()
@@ -285,12 +284,11 @@ def load_attributes(path: str | Path) -> AttributeNet:
     if not Path(path).is_file():
         raise ImpastoError(f"{path}: no such file; {advice}")
     try:
-        with safe_open(str(path), framework="pt") as file:
-            card = json.loads((file.metadata() or {}).get("impasto", "{}"))
-            if not isinstance(card, dict) or card.get("format") != FORMAT:
-                raise ImpastoError(f"{path}: no weights of the attribute network; {advice}")
-            model = AttributeNet(card["attributes"], card["side"], card["width"])
-            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
+        card = read_card(path, FORMAT)
+        if card is None:
+            raise ImpastoError(f"{path}: no weights of the attribute network; {advice}")
+        model = AttributeNet(card["attributes"], card["side"], card["width"])
+        model.load_state_dict(load_file(path))
     except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
         raise ImpastoError(f"{path}: damaged weights; {advice}") from error
     return model.eval()
@@ -315,8 +313,7 @@ def predict(model: AttributeNet, image: Tensor) -> Tensor:
 def _packed(model: AttributeNet, card: dict[str, Any]) -> bytes:
     card = {**card, "format": FORMAT, "attributes": model.attributes, "side": model.side, "width": model.width}
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # One entry, because safetensors writes several in an order that changes from run to run.
-    return save(tensors, {"impasto": json.dumps(card, sort_keys=True)})
+    return pack(tensors, card)
 
 
 def _deciding(config: AttributesConfig) -> dict[str, Any]:

@@ -28,13 +28,14 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
+from impasto.files.cards import halved, pack, read_card
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
 
 __all__ = ["FORMAT", "MULTIPLE", "AutoEncoder", "Code", "blend_codes"]
@@ -309,16 +310,8 @@ class AutoEncoder(
         Raises:
             ImpastoError: a weight that fp16 cannot hold, or a file that cannot be written.
         """
-        halves = {}
-        for name, tensor in self.state_dict().items():
-            if not torch.isfinite(tensor).all() or tensor.abs().max() > 6e4:
-                raise ImpastoError(f"{name}: weights do not fit into fp16; train with a lower learning rate")
-            halves[name] = tensor.detach().cpu().half().contiguous()
-        # One entry, because safetensors writes several in an order that changes from run to run.
-        metadata = {
-            "impasto": json.dumps({"format": FORMAT, "settings": self.settings, **(card or {})}, sort_keys=True)
-        }
-        write_atomically(Path(path), save(halves, metadata))
+        about = {"format": FORMAT, "settings": self.settings, **(card or {})}
+        write_atomically(Path(path), pack(halved(self.state_dict()), about))
 
     @classmethod
     def from_file(cls, path: str | Path) -> AutoEncoder:
@@ -328,15 +321,11 @@ class AutoEncoder(
             ImpastoError: the file is missing, cut, or holds something else.
         """
         try:
-            with safe_open(str(path), framework="pt") as file:
-                card = json.loads((file.metadata() or {}).get("impasto", "{}"))
-                if not isinstance(card, dict) or card.get("format") != FORMAT:
-                    raise ImpastoError(
-                        f"{path}: no auto-encoder of impasto; give a file of 'impasto train autoencoder'"
-                    )
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
+            card = read_card(path, FORMAT)
+            if card is None:
+                raise ImpastoError(f"{path}: no auto-encoder of impasto; give a file of 'impasto train autoencoder'")
             network = cls(**card["settings"])
-            network.load_state_dict(tensors)
+            network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
         except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
             raise ImpastoError(f"{path}: cannot be read as an auto-encoder; give an intact file") from error
         return network.eval()

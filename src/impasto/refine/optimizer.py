@@ -42,18 +42,16 @@ class State:
     def grown(self, image: Tensor) -> State:
         """The state at the next scale, where the picture is ``image``: what was learned is carried over."""
         size = (image.shape[-2], image.shape[-1])
-        # Rings of frequencies are counted from the size of the picture: they are others now.
-        remembered = {name: tensor for name, tensor in self.memory.items() if name != "spectrum"}
         area = image.shape[-2] * image.shape[-1] / (self.image.shape[-2] * self.image.shape[-1])
         # The losses are means over positions: with n times as many pixels each has a gradient n times smaller.
-        power = {"first": 1, "second": 2, "gradient": 1, "y": 1}
+        power = {"first": 1, "second": 2, "y": 1}
+        # The last picture and its gradient are of the old size, and so are the rings of frequencies.
         memory = {
             name: carry_over(tensor, size) / area ** power.get(name.rstrip("0123456789"), 0)
-            for name, tensor in remembered.items()
+            for name, tensor in self.memory.items()
+            if name not in ("image", "gradient", "spectrum")
         }
-        # The last gradient belongs to the old picture; a pair whose curvature enlarging turned negative is no guide.
-        memory.pop("gradient", None)
-        memory.pop("image", None)
+        # A pair whose curvature enlarging turned negative is no guide.
         for pair in _pairs(memory):
             if _dot(memory[f"s{pair}"], memory[f"y{pair}"]) <= 0:
                 del memory[f"s{pair}"], memory[f"y{pair}"]

@@ -9,7 +9,6 @@ by one row, so that the same crops make other pairs.
 from __future__ import annotations
 
 import copy
-import io
 import logging
 import math
 import pickle
@@ -27,6 +26,7 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
 from impasto.files.atomic import write_atomically
+from impasto.files.state import write_state
 from impasto.losses import content_loss, gram_matrix, style_loss, total_loss
 from impasto.machine import keep_freed_memory
 from impasto.networks.autoencoder import AutoEncoder
@@ -427,9 +427,7 @@ def read_start(path: Path, network: AutoEncoder, critic: Critic) -> None:
 def write_checkpoint(path: Path, settings: dict[str, Any], kept: Mapping[str, Any], step: int, seconds: float) -> None:
     """Everything that a resumed run needs to end in the same bytes."""
     state = {name: thing.state_dict() for name, thing in kept.items()}
-    buffer = io.BytesIO()
-    torch.save({"settings": settings, "step": step, "seconds": seconds, **state}, buffer)
-    write_atomically(path, buffer.getvalue())
+    write_state(path, {"settings": settings, "step": step, "seconds": seconds, **state})
 
 
 def read_checkpoint(path: Path, settings: dict[str, Any], kept: Mapping[str, Any]) -> tuple[int, float]:

@@ -10,8 +10,6 @@ style loss compares. A share of the images are pictures that the student painted
 
 from __future__ import annotations
 
-import io
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +17,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,6 +24,8 @@ from impasto.errors import ImpastoError
 from impasto.features.compact import ARCHITECTURE, FORMAT, LAYERS, PIXEL_MEAN, Architecture, Compact, walk
 from impasto.features.extractor import VGG19_CHANNELS, Extractor
 from impasto.files.atomic import write_atomically
+from impasto.files.cards import halved, pack
+from impasto.files.state import write_state
 from impasto.training.data import augment, crops, list_images, read_images
 from impasto.training.initialize import fit_to_teacher
 from impasto.training.painted import paint_batch
@@ -186,14 +185,8 @@ def fold(student: Student) -> dict[str, Tensor]:
 
 def export(student: Student, path: str | Path, card: Mapping[str, Any]) -> None:
     """Write the file that :class:`impasto.features.compact.Compact` reads (fp16), with ``card`` in its metadata."""
-    tensors = fold(student)
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all() or tensor.abs().max() > 6e4:
-            raise ImpastoError(f"{name}: weights do not fit into fp16; train with a lower learning rate")
-    halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
-    # One entry, because safetensors writes several in an order that changes from run to run.
-    metadata = {"impasto": json.dumps({"format": FORMAT, "architecture": student.architecture, **card}, sort_keys=True)}
-    write_atomically(Path(path), save(halves, metadata))
+    about = {"format": FORMAT, "architecture": student.architecture, **card}
+    write_atomically(Path(path), pack(halved(fold(student)), about))
 
 
 def train(
@@ -269,9 +262,7 @@ def train(
                 "painted": painted,
                 "step": step + 1,
             }
-            buffer = io.BytesIO()
-            torch.save(state, buffer)
-            write_atomically(Path(checkpoint), buffer.getvalue())
+            write_state(checkpoint, state)
 
     step = first - 1
     started = saved = time.monotonic()

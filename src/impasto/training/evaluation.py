@@ -5,7 +5,7 @@ The figures are those of :func:`impasto.measure`, for many pairs at once and bef
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
 from impasto.images import fit_size, resize
-from impasto.losses import content_loss, gram_matrix
+from impasto.losses import content_loss, gram_matrix, style_share
 from impasto.networks.discriminator import verdicts
 from impasto.refine.pyramid import fit_style
 
-__all__ = ["Accuracy", "Scores", "evaluate", "judge_critic", "style_share", "validation_pairs"]
+__all__ = ["Accuracy", "Scores", "evaluate", "judge_critic", "validation_pairs"]
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,6 @@ class Scores:
     content_errors: tuple[float, ...]
     extractor: str
     critic: Accuracy | None = None
-
-
-def style_share(output: Mapping[str, Tensor], content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> float:
-    """Mean over the layers of ‖G − A‖² / ‖G_photograph − A‖², of Gram matrices (1, N, N) by layer."""
-    shares = [
-        (output[layer] - target).square().sum() / (content[layer] - target).square().sum().clamp_min(1e-12)
-        for layer, target in style.items()
-    ]
-    return float(torch.stack(shares).mean())
 
 
 def validation_pairs(
@@ -115,7 +106,7 @@ def evaluate(
             {layer: gram_matrix(maps[layer].float()).double() for layer in STYLE_LAYERS}
             for maps in (at_output, at_content, at_style)
         ]
-        shares.append(style_share(*grams))
+        shares.append(style_share(*grams).item())
         errors.append(content_loss(at_output[CONTENT_LAYER].double(), at_content[CONTENT_LAYER].double()).item())
     accuracy = None if critic is None else judge_critic(critic, [style for _, style in pairs], outputs)
     return Scores(median(shares), median(errors), tuple(shares), tuple(errors), extractor.name, accuracy)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from impasto.errors import ImpastoError
+from impasto.files.cards import halved, pack, read_card
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(pack({"w": torch.arange(3.0)}, {"format": "one", "scores": [0.5]}))
+    assert read_card(path, "one") == {"format": "one", "scores": [0.5]}
+    assert read_card(path, "two") is None
+    assert torch.equal(load_file(path)["w"], torch.arange(3.0))
+
+
+def test_the_same_bytes_for_the_same_card() -> None:
+    weights = {"w": torch.ones(2)}
+    assert pack(weights, {"a": 1, "b": 2}) == pack(weights, {"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize("metadata", [None, {"other": "card"}, {"impasto": "[]"}])
+def test_a_file_without_a_card(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    save_file({"w": torch.ones(2)}, tmp_path / "a.safetensors", metadata)
+    assert read_card(tmp_path / "a.safetensors", "one") is None
+
+
+def test_a_file_cut_short(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(pack({"w": torch.ones(2)}, {"format": "one"})[:-1])
+    with pytest.raises(SafetensorError):
+        read_card(tmp_path / "a.safetensors", "one")
+
+
+def test_halved() -> None:
+    assert halved({"w": torch.tensor([0.5, 6e4])})["w"].dtype == torch.float16
+    for value in (7e4, float("nan"), float("-inf")):
+        with pytest.raises(ImpastoError, match="w: weights do not fit into fp16; train with a lower learning rate"):
+            halved({"w": torch.tensor([0.0, value])})
