@@ -89,6 +89,17 @@ def test_lbfgs_remembers_no_more_than_its_history() -> None:
     assert len([name for name in state.memory if name[0] == "s" and name[1:].isdigit()]) == HISTORY
 
 
+@pytest.mark.parametrize(("slope", "kept"), [(0.3, 4), (0.9, 1)])
+def test_lbfgs_forgets_what_misled_it(slope: float, kept: int) -> None:
+    """A step that ends where the loss rises about as steeply as it fell before leaves only the pair of that step."""
+    goal = target()
+    state = State(torch.full_like(goal, 0.5))
+    for _ in range(4):
+        state = lbfgs(state, torch.linspace(1, 3, 8) * (state.image - goal), 0.01)
+    back = lbfgs(state, -slope * state.memory["gradient"], 0.01)
+    assert len([name for name in back.memory if name[0] == "y" and name[1:].isdigit()]) == kept
+
+
 def test_lbfgs_moves_no_pixel_too_far() -> None:
     gradient = torch.zeros(1, 3, 8, 8)
     gradient[0, 0, 0, 0] = 1.0

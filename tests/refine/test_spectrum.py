@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.refine import optimizer
 from impasto.refine.optimizer import State, lbfgs
-from impasto.refine.spectrum import MEMORY, RINGS, accumulate, precondition
+from impasto.refine.spectrum import LIMIT, MEMORY, RINGS, accumulate, precondition
 
 
 def noise(height: int = 16, width: int = 24, seed: int = 0) -> Tensor:
@@ -67,6 +67,17 @@ def test_the_scale_is_the_one_that_lbfgs_expects() -> None:
     found = precondition(y, accumulate(None, s, y), dot(s, y))
     # Between two rings the filter is interpolated, the energies are shared out: nearly the same.
     assert dot(y, found) == pytest.approx(dot(s, y), rel=0.02)
+
+
+def test_a_ring_that_seems_flat_is_not_trusted_too_far() -> None:
+    """Fine patterns a million times less curved than coarse ones: steps along them grow, but only so far."""
+    wave = torch.cos(2 * math.pi * torch.arange(32) / 32).expand(1, 3, 32, 32)
+    checkerboard = ((torch.arange(32)[:, None] + torch.arange(32)) % 2 * 2.0 - 1).expand(1, 3, 32, 32)
+    s, y = wave + checkerboard, wave + 1e-6 * checkerboard
+    known = accumulate(None, s, y)
+    coarse = dot(wave, precondition(wave, known, dot(s, y))) / dot(wave, wave)
+    fine = dot(checkerboard, precondition(checkerboard, known, dot(s, y))) / dot(checkerboard, checkerboard)
+    assert fine == pytest.approx(LIMIT * coarse, rel=1e-3)
 
 
 def test_rings_that_no_step_touched_do_no_harm() -> None:

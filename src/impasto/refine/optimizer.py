@@ -26,6 +26,9 @@ BETAS = (0.9, 0.99)
 HISTORY = 10
 #: L-BFGS moves no pixel further than this in one step.
 FARTHEST = 0.15
+#: L-BFGS forgets all older pairs after a step so much too long that the slope along it, from falling, has turned to
+#: rising at this share of what it was: its model of the curvature is of another place.
+OVERSHOT = 0.6
 #: Stands in for a zero below a fraction line.
 TINY = torch.finfo(torch.float32).tiny
 
@@ -98,6 +101,8 @@ def lbfgs(state: State, gradient: Tensor, step_size: float) -> State:
     pairs = _pairs(memory)
     if "gradient" in memory:
         s, y = state.image - memory["image"], gradient - memory["gradient"]
+        if _dot(s, gradient) > OVERSHOT * abs(_dot(s, memory["gradient"])):
+            memory, pairs = {}, []
         if _dot(s, y) > 1e-10 * _dot(y, y):
             newest = pairs[-1] + 1 if pairs else 0
             memory[f"s{newest}"], memory[f"y{newest}"] = s, y

@@ -20,6 +20,9 @@ __all__ = ["accumulate", "precondition"]
 RINGS = 10
 #: How much of what was known stays when a new pair comes.
 MEMORY = 0.8
+#: The filter's factor for a ring is at most this many times larger or smaller than a plain factor for all would be. Where
+#: a loss hardly looks, what seems flat is mostly the noise of kinks, and long steps there make it seem flatter still.
+LIMIT = 4.0
 #: Brightness, and two axes of color at right angles to it.
 AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 
@@ -58,6 +61,9 @@ def precondition(gradient: Tensor, known: Tensor, curvature: float) -> Tensor:
     touched = (ss > 1e-7 * ss.sum()) & (curved > 0)
     inverse = torch.where(touched, 1 / curved.clamp_min(tiny), 0)
     inverse = torch.where(touched, inverse, inverse.max())
+    plain = curvature / newest.sum().clamp_min(tiny)
+    inverse = inverse * (curvature / (newest * inverse).sum().clamp_min(tiny))
+    inverse = inverse.clamp(plain / LIMIT, plain * LIMIT)
     inverse = inverse * (curvature / (newest * inverse).sum().clamp_min(tiny))
     weights, shape = _rings(*gradient.shape[-2:], gradient.device), (3, gradient.shape[-2], -1)
     response = (inverse @ weights).view(shape)
