@@ -20,8 +20,8 @@ __all__ = ["accumulate", "precondition"]
 RINGS = 10
 #: How much of what was known stays when a new pair comes.
 MEMORY = 0.8
-#: The filter's factor for a ring is at most this many times larger or smaller than a plain factor for all would be. Where
-#: a loss hardly looks, what seems flat is mostly the noise of kinks, and long steps there make it seem flatter still.
+#: The filter's factor for a ring is at most this many times larger or smaller than a plain factor for all would be.
+#: Where a loss hardly looks, what seems flat is mostly the noise of kinks, and long steps make it seem flatter still.
 LIMIT = 4.0
 #: Brightness, and two axes of color at right angles to it.
 AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
