@@ -42,7 +42,11 @@ SMALLEST_ENERGY = 1e-12
 
 
 class _Gram(torch.autograd.Function):
-    """F Fᵀ with one matrix product in the backward pass; autograd's own rule takes two."""
+    """F Fᵀ with one matrix product in the backward pass, and a gradient in the layout of F.
+
+    Autograd's own rule takes two products. And a gradient in another layout than the maps' would make every sum and
+    every ReLU that it passes jump through memory.
+    """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -52,7 +56,10 @@ class _Gram(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (rows,) = ctx.saved_tensors
-        return (gradients[0] + gradients[0].mT) @ rows
+        symmetric = gradients[0] + gradients[0].mT
+        if rows.stride(1) == 1:  # Channels last.
+            return (rows.mT @ symmetric).mT
+        return symmetric @ rows
 
 
 def gram_matrix(features: Tensor) -> Tensor:

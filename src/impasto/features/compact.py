@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor, channels_last
 from impasto.files.cards import read_card
 from impasto.files.hashing import file_sha256
 
@@ -176,7 +176,7 @@ class Compact(Extractor):
         """See :meth:`Extractor.forward`."""
         wanted = set(self.check_layers(layers))
         found: dict[str, Tensor] = {}
-        for name, maps in walk(self.architecture, image - self.mean, lambda name, x: self.convolutions[name](x)):
+        for name, maps in walk(self.architecture, channels_last(image - self.mean), lambda name, x: self.convolutions[name](x)):
             if name in wanted:
                 found[name] = maps if name in self.exact else F.conv2d(maps, self.metrics[name][:, :, None, None])
                 if len(found) == len(wanted):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.features.convert import read_weights
-from impasto.features.extractor import VGG19_CHANNELS, Extractor
+from impasto.features.extractor import VGG19_CHANNELS, Extractor, channels_last
 from impasto.features.layouts import CONVOLUTIONS
 
 __all__ = ["POOLINGS", "VGG19"]
@@ -77,7 +77,7 @@ class VGG19(Extractor):
         wanted = set(self.check_layers(layers))
         pool = POOLINGS[self.pooling]
         found: dict[str, Tensor] = {}
-        hidden = image - self.mean
+        hidden = channels_last(image - self.mean)
         stage = "1"
         for layer in self.layers:
             if len(found) == len(wanted):
