@@ -176,7 +176,9 @@ class Compact(Extractor):
         """See :meth:`Extractor.forward`."""
         wanted = set(self.check_layers(layers))
         found: dict[str, Tensor] = {}
-        for name, maps in walk(self.architecture, channels_last(image - self.mean), lambda name, x: self.convolutions[name](x)):
+        for name, maps in walk(
+            self.architecture, channels_last(image - self.mean), lambda name, x: self.convolutions[name](x)
+        ):
             if name in wanted:
                 found[name] = maps if name in self.exact else F.conv2d(maps, self.metrics[name][:, :, None, None])
                 if len(found) == len(wanted):
