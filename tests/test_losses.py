@@ -57,6 +57,20 @@ class TestGramMatrix:
         with pytest.raises(ValueError, match=r"must be \(B, N, H, W\), got shape \(3, 4, 5\)"):
             gram_matrix(torch.ones(3, 4, 5))
 
+    @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+    def test_gradient_has_the_layout_of_the_maps(self, layout: torch.memory_format) -> None:
+        maps = torch.randn(1, 4, 6, 5, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+        wanted = torch.randn(1, 4, 4, dtype=torch.float64)
+        (gradient,) = torch.autograd.grad((gram_matrix(maps) * wanted).sum(), maps)
+        assert gradient.is_contiguous(memory_format=layout)
+        by_hand = (wanted + wanted.mT) @ maps.detach().flatten(2) / 30
+        torch.testing.assert_close(gradient.flatten(2), by_hand)
+
+    def test_metric_is_applied_to_the_maps(self) -> None:
+        maps, R = torch.randn(2, 4, 6, 5, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
+        mixed = torch.einsum("kc,bchw->bkhw", R, maps)
+        torch.testing.assert_close(gram_matrix(maps, R), gram_matrix(mixed))
+
 
 class TestContentLoss:
     def test_gatys_by_hand(self) -> None:

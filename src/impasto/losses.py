@@ -62,16 +62,17 @@ class _Gram(torch.autograd.Function):
         return symmetric @ rows
 
 
-def gram_matrix(features: Tensor) -> Tensor:
+def gram_matrix(features: Tensor, metric: Tensor | None = None) -> Tensor:
     """Gram matrix F Fᵀ / M of feature maps: how strongly any two channels answer at the same place.
 
     Divided by the number of positions M, so that pictures of different sizes can be compared.
 
     Args:
         features: (B, N, H, W).
+        metric: R (K, N), for the Gram matrix of R F, which is R (F Fᵀ) Rᵀ / M: R is applied to N columns, not to M.
 
     Returns:
-        (B, N, N), symmetric and positive semi-definite.
+        (B, N, N), or (B, K, K) with a metric; symmetric and positive semi-definite.
 
     Raises:
         ValueError: not four dimensions.
@@ -85,7 +86,8 @@ def gram_matrix(features: Tensor) -> Tensor:
         raise ValueError(f"features must be (B, N, H, W), got shape {tuple(features.shape)}")
     rows = features.flatten(2)
     gram: Tensor = _Gram.apply(rows)
-    return gram / rows.shape[2]
+    gram = gram / rows.shape[2]
+    return gram if metric is None else metric @ gram @ metric.mT
 
 
 def content_loss(output: Tensor, content: Tensor, normalization: Normalization = "relative") -> Tensor:
@@ -223,6 +225,7 @@ class StyleLoss(nn.Module):
         targets: layer -> Gram matrix of the style.
         weights: layer -> weight w_l of the article.
         channels: layer -> N of the article, where it is not the size of the matrices.
+        metrics: layer -> R, where the Gram matrix is that of R F.
     """
 
     def __init__(
@@ -231,17 +234,18 @@ class StyleLoss(nn.Module):
         weights: Mapping[str, float],
         normalization: Normalization = "relative",
         channels: Mapping[str, int] | None = None,
+        metrics: Mapping[str, Tensor | None] | None = None,
     ) -> None:
         super().__init__()
         self.targets, self.weights, self.normalization = dict(targets), dict(weights), normalization
-        self.channels = dict(channels or {})
+        self.channels, self.metrics = dict(channels or {}), dict(metrics or {})
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Weighted sum over the layers."""
         terms = [
             weight
             * style_loss(
-                gram_matrix(features[layer].float()),
+                gram_matrix(features[layer].float(), self.metrics.get(layer)),
                 self.targets[layer],
                 self.normalization,
                 channels=self.channels.get(layer),

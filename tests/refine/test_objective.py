@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto.features.compact import Compact, shipped_path
 from impasto.features.extractor import STYLE_LAYERS
-from impasto.losses import content_loss, gram_matrix, style_loss
+from impasto.losses import content_loss, gram_matrix, style_loss, total_loss
 from impasto.refine.objective import Objective, Weights
 
 
@@ -50,6 +51,25 @@ def test_gradient_is_the_slope(tiny, pair: tuple[Tensor, Tensor]) -> None:
     rise = (objective(output + step * direction)[1].total - objective(output - step * direction)[1].total) / (2 * step)
     assert rise == pytest.approx(gradient.norm().item(), rel=0.05)
     assert before.total > 0
+
+
+def test_compact_is_judged_by_its_features_not_by_its_maps(pair: tuple[Tensor, Tensor]) -> None:
+    """The factor R is left for the Gram matrices to apply; losses and gradient are those of R F all the same."""
+    content, style = pair
+    compact = Compact.from_file(shipped_path())
+    output = (content + 0.1 * torch.randn(content.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    gradient, losses = Objective(compact, content, [style], weights())(output)
+    image = output.clone().requires_grad_()
+    out, at_content, at_style = (compact(x, compact.layers) for x in (image, content, style))
+    expected_content = content_loss(out["relu4_2"], at_content["relu4_2"])
+    expected_style = sum(
+        0.2 * style_loss(gram_matrix(out[layer]), gram_matrix(at_style[layer])) for layer in STYLE_LAYERS
+    )
+    total = total_loss(expected_content, expected_style, 1e-3)
+    assert losses.content == pytest.approx(expected_content.item(), rel=1e-4)
+    assert losses.style == pytest.approx(expected_style.item(), rel=1e-4)
+    (expected,) = torch.autograd.grad(total, image)
+    assert (gradient - expected).norm() < 1e-3 * expected.norm()
 
 
 def test_several_styles_share_by_weight(tiny, pair: tuple[Tensor, Tensor]) -> None:

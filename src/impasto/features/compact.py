@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor, channels_last
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor, apply_metric, channels_last
 from impasto.files.cards import read_card
 from impasto.files.hashing import file_sha256
 
@@ -174,13 +174,22 @@ class Compact(Extractor):
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.forward`."""
+        return {layer: apply_metric(self.metric(layer), maps) for layer, maps in self.maps(image, layers).items()}
+
+    def metric(self, layer: str) -> Tensor | None:
+        """See :meth:`Extractor.metric`."""
+        self.check_layers([layer])
+        return None if layer in self.exact else self.metrics[layer]
+
+    def maps(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """See :meth:`Extractor.maps`."""
         wanted = set(self.check_layers(layers))
         found: dict[str, Tensor] = {}
         for name, maps in walk(
             self.architecture, channels_last(image - self.mean), lambda name, x: self.convolutions[name](x)
         ):
             if name in wanted:
-                found[name] = maps if name in self.exact else F.conv2d(maps, self.metrics[name][:, :, None, None])
+                found[name] = maps
                 if len(found) == len(wanted):
                     break
         return {layer: found[layer] for layer in layers}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.features.extractor import Extractor
+from impasto.features.extractor import Extractor, apply_metric
 from impasto.losses import (
     ContentLoss,
     Normalization,
@@ -71,12 +71,13 @@ class Objective:
         self.device = content.device.type
         content_layers, style_layers = list(weights.content_layers), list(weights.style_layers)
         self.layers = sorted({*content_layers, *style_layers}, key=extractor.layers.index)
+        metrics = {layer: extractor.metric(layer) for layer in style_layers}
         with torch.no_grad(), self._precision():
             features = extractor(content, content_layers)
             grams = []
             for style in styles:
-                maps = extractor(style, style_layers)
-                grams.append({layer: gram_matrix(maps[layer].float()) for layer in style_layers})
+                maps = extractor.maps(style, style_layers)
+                grams.append({layer: gram_matrix(maps[layer].float(), metrics[layer]) for layer in style_layers})
         self.content_loss = ContentLoss(
             {layer: maps.float() for layer, maps in features.items()}, weights.content_layers, weights.normalization
         )
@@ -88,6 +89,7 @@ class Objective:
             weights.style_layers,
             weights.normalization,
             {layer: extractor.channels(layer) for layer in style_layers},
+            metrics,
         )
         self.content_weight = weights.content_weight
         if weights.normalization == "gatys":
@@ -100,8 +102,11 @@ class Objective:
         """Gradient of the total loss with respect to ``image`` (1, 3, h, w), and the losses."""
         image = image.detach().requires_grad_()
         with self._precision():
-            features = self.extractor(image, self.layers)
-        content, style = self.content_loss(features), self.style_loss(features)
+            maps = self.extractor.maps(image, self.layers)
+            features = {
+                layer: apply_metric(self.extractor.metric(layer), maps[layer]) for layer in self.weights.content_layers
+            }
+        content, style = self.content_loss(features), self.style_loss(maps)
         total = total_loss(content, style, self.content_weight, self.weights.normalization)
         if self.weights.tv_weight:
             total = total + self.weights.tv_weight * total_variation(image)
