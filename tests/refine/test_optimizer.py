@@ -130,9 +130,12 @@ class TestGrown:
 
     def test_lbfgs_takes_its_curvature_along(self) -> None:
         s, y = torch.full((1, 3, 4, 4), 0.1), torch.full((1, 3, 4, 4), 0.8)
-        memory = {"s3": s, "y3": y, "gradient": y, "image": s, "spectrum": torch.ones(2, 3, 10)}
+        memory = {"s3": s, "y3": y, "sy3": torch.tensor(1.0), "gradient": y, "image": s}
+        memory["spectrum"] = torch.ones(3, 3, 10)
         grown = State(s, 7, memory).grown(torch.rand(1, 3, 8, 8))
-        assert set(grown.memory) == {"s3", "y3"}
+        assert set(grown.memory) == {"s3", "y3", "sy3"}
+        # Four times as many pixels, each with a quarter of the gradient: as curved as before.
+        assert grown.memory["sy3"].item() == pytest.approx((s * y).sum().item())
         assert (grown.memory["s3"] * grown.memory["y3"]).sum().item() == pytest.approx((s * y).sum().item())
 
     def test_a_pair_of_negative_curvature_is_dropped(self) -> None:

@@ -35,7 +35,10 @@ TINY = torch.finfo(torch.float32).tiny
 
 @dataclass
 class State:
-    """The picture and what the optimizer remembers: tensors (1, 3, h, w), and one that :mod:`spectrum` keeps."""
+    """The picture and what the optimizer remembers.
+
+    Tensors (1, 3, h, w), the scalar s·y of each pair, and what :mod:`spectrum` keeps.
+    """
 
     image: Tensor
     #: Steps taken since the optimizer last started from nothing.
@@ -52,11 +55,13 @@ class State:
         memory = {
             name: carry_over(tensor, size) / area ** power.get(name.rstrip("0123456789"), 0)
             for name, tensor in self.memory.items()
-            if name not in ("image", "gradient", "spectrum")
+            if name not in ("image", "gradient", "spectrum") and not name.startswith("sy")
         }
-        # A pair whose curvature enlarging turned negative is no guide.
         for pair in _pairs(memory):
-            if _dot(memory[f"s{pair}"], memory[f"y{pair}"]) <= 0:
+            curvature = _dot(memory[f"s{pair}"], memory[f"y{pair}"])
+            if curvature > 0:
+                memory[f"sy{pair}"] = torch.tensor(curvature)
+            else:  # Enlarging turned it negative: no guide.
                 del memory[f"s{pair}"], memory[f"y{pair}"]
         return State(image, self.age, memory)
 
@@ -105,14 +110,14 @@ def lbfgs(state: State, gradient: Tensor, step_size: float) -> State:
             memory, pairs = {}, []
         if _dot(s, y) > 1e-10 * _dot(y, y):
             newest = pairs[-1] + 1 if pairs else 0
-            memory[f"s{newest}"], memory[f"y{newest}"] = s, y
+            memory[f"s{newest}"], memory[f"y{newest}"], memory[f"sy{newest}"] = s, y, torch.tensor(_dot(s, y))
             memory["spectrum"] = accumulate(memory.get("spectrum"), s, y)
             pairs.append(newest)
             for old in pairs[:-HISTORY]:
-                del memory[f"s{old}"], memory[f"y{old}"]
+                del memory[f"s{old}"], memory[f"y{old}"], memory[f"sy{old}"]
             pairs = pairs[-HISTORY:]
     history = [(memory[f"s{pair}"], memory[f"y{pair}"]) for pair in pairs]
-    curvature = [_dot(s, y) for s, y in history]
+    curvature = [memory[f"sy{pair}"].item() for pair in pairs]
 
     # A pixel at the edge of the range that wants to leave it stays out of the model.
     stuck = ((state.image <= 0) & (gradient > 0)) | ((state.image >= 1) & (gradient < 0))

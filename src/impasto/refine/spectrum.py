@@ -37,7 +37,7 @@ def accumulate(known: Tensor | None, s: Tensor, y: Tensor) -> Tensor:
         s: displacement of the picture (1, 3, h, w).
         y: change of the gradient (1, 3, h, w).
     """
-    ss, yy = (_ring_sums(_spectrum(v).abs().square(), v) for v in (s, y))
+    ss, yy = _ring_sums(_spectrum(torch.cat([s, y])).abs().square(), s)
     if known is None:
         return torch.stack([ss, yy, yy])
     return torch.stack([MEMORY * known[0] + ss, MEMORY * known[1] + yy, yy])
@@ -68,7 +68,7 @@ def precondition(gradient: Tensor, known: Tensor, curvature: float) -> Tensor:
     weights, shape = _rings(*gradient.shape[-2:], gradient.device), (3, gradient.shape[-2], -1)
     response = (inverse @ weights).view(shape)
     filtered = torch.fft.irfft2(_spectrum(gradient) * response, s=gradient.shape[-2:], norm="ortho")
-    return torch.einsum("ij,ihw->jhw", _axes(gradient), filtered)[None]
+    return torch.einsum("ij,bihw->bjhw", _axes(gradient), filtered)
 
 
 def _axes(image: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def _axes(image: Tensor) -> Tensor:
 
 
 def _spectrum(image: Tensor) -> Tensor:
-    return torch.fft.rfft2(torch.einsum("ij,bjhw->bihw", _axes(image), image)[0], norm="ortho")
+    return torch.fft.rfft2(torch.einsum("ij,bjhw->bihw", _axes(image), image), norm="ortho")
 
 
 @lru_cache(maxsize=2)
@@ -93,10 +93,10 @@ def _rings(height: int, width: int, device: torch.device) -> Tensor:
 
 
 def _ring_sums(values: Tensor, image: Tensor) -> Tensor:
-    """Sums (3, RINGS) over the whole spectrum, of which rfft2 keeps half, of ``values`` (3, h, w // 2 + 1)."""
+    """Sums (B, 3, RINGS) over the whole spectrum, of which rfft2 keeps half, of ``values`` (B, 3, h, w // 2 + 1)."""
     # Twice, but for the columns that are their own mirror images. A product with a matrix, not a scatter: the order of
     # a scatter's sums is not always the same.
     single = [0, -1] if image.shape[-1] % 2 == 0 else [0]
     values = 2 * values
     values[..., single] /= 2
-    return values.flatten(1) @ _rings(*image.shape[-2:], image.device).T
+    return values.flatten(2) @ _rings(*image.shape[-2:], image.device).T
