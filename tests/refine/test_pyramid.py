@@ -11,7 +11,7 @@ from impasto.refine.pyramid import carry_over, default_steps, enlarge, fit, fit_
 
 
 def test_the_default_plan() -> None:
-    assert [(scale.longest, scale.steps) for scale in plan(512)] == [(64, 90), (128, 60), (256, 41), (512, 25)]
+    assert [(scale.longest, scale.steps) for scale in plan(512)] == [(64, 90), (128, 60), (256, 46), (512, 28)]
     assert [scale.longest for scale in plan(1000)] == [62, 125, 250, 500, 1000]
     assert [scale.longest for scale in plan(90)] == [90]
     assert default_steps(16) == 90

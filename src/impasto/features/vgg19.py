@@ -61,7 +61,7 @@ class VGG19(Extractor):
             ImpastoError: the file is missing, cut, tampered with, not VGG-19, or does not tell its convention.
         """
         weights = read_weights(path, convention)
-        # In place of fresh parameters, so that there is never a second set; float32 ones stay mapped to the file.
+        # In place of fresh parameters, so that there is never a second set.
         with torch.device("meta"):
             extractor = cls(pooling)
         state = {f"convolutions.{key}": weights.tensors[key].float() for key in weights.tensors if "." in key}
@@ -69,6 +69,8 @@ class VGG19(Extractor):
         state["convolutions.conv1_1.weight"] = (weights.tensors["conv1_1.weight"].double() * scale).float()
         state["mean"] = weights.tensors["mean"].float().view(1, 3, 1, 1)
         extractor.load_state_dict(state, assign=True)
+        # As the maps lie in memory: else every convolution would turn its weights around at every step.
+        extractor.to(memory_format=torch.channels_last)
         extractor.sha256 = weights.sha256
         return extractor
 

@@ -21,7 +21,7 @@ __all__ = ["Scale", "carry_over", "default_steps", "enlarge", "fit", "fit_style"
 #: The picture starts at the size of the form size / 2^k that lies between this and its double.
 SMALLEST = 48
 #: Default steps by the longest side of a scale; between two entries, in between.
-STEPS = {64: 90, 128: 60, 256: 41, 512: 25, 1024: 15}
+STEPS = {64: 90, 128: 60, 256: 46, 512: 28, 1024: 16}
 #: Where more steps than the default ones are asked for, coarse scales take this many times theirs and no more: the
 #: picture is found there by then, and the finest scale has use for the rest.
 ENOUGH = 1.5
@@ -66,7 +66,7 @@ def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple
 
     Example:
         >>> [(s.longest, s.steps) for s in plan(512)]
-        [(64, 90), (128, 60), (256, 41), (512, 25)]
+        [(64, 90), (128, 60), (256, 46), (512, 28)]
     """
     sizes = [size]
     while sizes[0] / 2 >= max(SMALLEST, smallest):
