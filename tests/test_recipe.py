@@ -49,7 +49,14 @@ recipes = st.builds(
 )
 
 
-@given(recipes)
+#: Pictures that a network painted, and that nothing looked at.
+instant = st.builds(
+    lambda recipe, model: replace(recipe, model=model, extractor=None, extractor_sha256=None), recipes, inputs
+)
+hybrid = st.builds(lambda recipe, model: replace(recipe, model=model), recipes, inputs)
+
+
+@given(recipes | instant | hybrid)
 def test_what_is_written_is_read(recipe: Recipe) -> None:
     text = recipe.to_json()
     assert Recipe.from_json(text) == recipe
@@ -107,6 +114,9 @@ def mangled(**changes: object) -> str:
         (mangled(threads="2"), "threads has to be a number from 1 up"),
         (mangled(version=None), "version has to be text"),
         (mangled(init_image="noise.png"), "init_image has to be an object"),
+        (mangled(extractor=None, extractor_sha256=None), "extractor has to be text"),
+        (mangled(model=None), "model has to be an object"),
+        (mangled(model={"name": "", "sha256": HASH}, extractor=None), "extractor has to be text"),
     ],
 )
 def test_a_mangled_recipe_is_refused_and_the_part_named(text: str, message: str) -> None:

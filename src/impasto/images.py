@@ -35,6 +35,9 @@ __all__ = [
 #: The most pixels that are decoded unless the caller allows more.
 MAX_PIXELS = 64_000_000
 
+# Rows that are rounded at a time.
+_STRIP = 256
+
 # How far a tensor may leave [0, 1] and still be taken for rounding, and clamped.
 _SLACK = 1e-3
 
@@ -209,7 +212,7 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Bicubic and antialiased, clamped to [0, 1]: (B, C, H, W) -> (B, C, *size)."""
     if tuple(image.shape[-2:]) == tuple(size):
         return image
-    return F.interpolate(image, size=tuple(size), mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+    return F.interpolate(image, size=tuple(size), mode="bicubic", align_corners=False, antialias=True).clamp_(0, 1)
 
 
 def _checked(image: Tensor, label: str, max_pixels: int | None = None, channels: int = 3) -> Tensor:
@@ -246,8 +249,12 @@ def _quantized(image: Tensor, alpha: Tensor | None, depth: int) -> NDArray[np.ui
                 f"alpha: size {tuple(opacity.shape[2:])} differs from the image's {tuple(planes.shape[2:])}"
             )
         planes = torch.cat([planes, opacity], dim=1)
-    samples = np.rint(planes[0].permute(1, 2, 0).numpy() * np.float32(2**depth - 1))
-    return np.ascontiguousarray(samples.astype(np.uint8 if depth == 8 else np.uint16))
+    rows = planes[0].permute(1, 2, 0).numpy()
+    samples = np.empty(rows.shape, np.uint8 if depth == 8 else np.uint16)
+    # In strips: of a large picture, the floats alone fill much of the memory.
+    for top in range(0, len(rows), _STRIP):
+        samples[top : top + _STRIP] = np.rint(rows[top : top + _STRIP] * np.float32(2**depth - 1))
+    return samples
 
 
 def _hash_pixels(tensor: Tensor, alpha: Tensor | None) -> str:

@@ -24,9 +24,9 @@ from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoin
 from impasto.refine.descend import descend
 from impasto.refine.objective import Weights
 from impasto.refine.pyramid import fit, plan
-from impasto.settings import Settings
+from impasto.settings import METHODS, HybridSettings, Settings
 
-__all__ = ["Painting", "Progress", "Source", "listed", "stylize"]
+__all__ = ["Painting", "Progress", "Source", "listed", "style_colors", "stylize"]
 
 Source = str | Path | Image.Image | Tensor
 
@@ -74,7 +74,7 @@ class Painting:
     Attributes:
         tensor: the picture (1, 3, H, W), sRGB in [0, 1].
         alpha: the photograph's transparency (1, 1, H, W), if it had any.
-        losses: one record for each step.
+        losses: one record for each step; none where nothing was refined.
         recipe: how to make the picture again.
         notices: plain lines worth telling.
         seconds: how long it took.
@@ -115,22 +115,27 @@ def stylize(
     content: Source,
     styles: Source | Sequence[Source],
     *,
+    method: str = "refine",
     callback: Callable[[Progress], bool | None] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     max_pixels: int = 64_000_000,
     **settings: Any,
 ) -> Painting:
-    """Paint a photograph in the style of one painting or several (Gatys et al. 2015, arXiv:1508.06576).
+    """Paint a photograph in the style of one painting or several.
 
     Args:
         content: the photograph: a path, a PIL image, or a tensor (3, H, W) or (1, 3, H, W) in [0, 1].
         styles: a painting, or a sequence of them.
+        method: ``refine`` descends on the pixels (Gatys et al. 2015, arXiv:1508.06576); ``instant`` is one pass of a
+            network; ``hybrid`` refines what the network has painted, in fewer steps.
         callback: receives a :class:`Progress` after each step. If it returns True the run stops there.
         checkpoint: a file that keeps the state of the run, written every ten seconds or so and on Ctrl-C.
         resume: go on from ``checkpoint`` if it exists. The picture has the bytes of an undisturbed run.
         max_pixels: the most pixels that an image may have.
-        **settings: the fields of :class:`impasto.settings.Settings`.
+        **settings: the fields of :class:`impasto.settings.Settings`, of :class:`impasto.settings.InstantSettings` or
+            of :class:`impasto.settings.HybridSettings`. Of the above, ``callback``, ``checkpoint`` and ``resume`` mean
+            nothing to ``instant``, which takes no steps.
 
     Raises:
         ImpastoError: a setting or an image that cannot be used, or a loss that is not a number.
@@ -139,7 +144,16 @@ def stylize(
         >>> painting = impasto.stylize("photo.jpg", "starry_night.jpg", size=512)  # doctest: +SKIP
         >>> painting.save("painting.png")  # doctest: +SKIP
     """
-    chosen = Settings.check(settings)
+    if method not in METHODS:
+        raise ImpastoError(f"--method: '{method}' is unknown; give refine, instant or hybrid")
+    if method == "instant":
+        from impasto.instant.paint import stylize_instant
+
+        for name, value in (("callback", callback), ("checkpoint", checkpoint), ("resume", resume)):
+            if value:
+                raise ImpastoError(f"{name}: means nothing with --method instant, which takes no steps; leave it out")
+        return stylize_instant(content, styles, settings, max_pixels=max_pixels)
+    chosen = (HybridSettings if method == "hybrid" else Settings).check(settings)
     paintings = listed(styles)
     weights = chosen.weights(len(paintings))
     photograph = load_image(content, max_pixels=max_pixels, role="content")
@@ -154,7 +168,14 @@ def stylize(
     extractor.check_layers([*weights.content_layers, *weights.style_layers])
     size = chosen.size or max(photograph.tensor.shape[-2:])
     smallest = _smallest_scale(photograph, size, extractor, weights)
-    scales = plan(size, chosen.steps, smallest)
+    beginning = None
+    if isinstance(chosen, HybridSettings):
+        from impasto.instant.paint import Beginning, hybrid_plan
+
+        beginning = Beginning(chosen, device)
+        scales = hybrid_plan(size, chosen.steps, smallest)
+    else:
+        scales = plan(size, chosen.steps, smallest)
     count = sum(scale.steps for scale in scales)
     chosen = replace(
         chosen,
@@ -178,13 +199,16 @@ def stylize(
         extractor_sha256=extractor.sha256,
         torch=torch.__version__,
         threads=torch.get_num_threads(),
+        model=beginning.model.input if beginning else None,
     )
 
     keep_freed_memory()
     content_image = photograph.tensor.to(device)
-    style_images = [
-        _style_colors(p.tensor, photograph.tensor, chosen.preserve_color).to(device) for p in style_pictures
-    ]
+    style_images = [style_colors(p.tensor, photograph.tensor, chosen.preserve_color).to(device) for p in style_pictures]
+    if beginning is None:
+        start = _start(chosen, content_image, style_images, given)
+    else:
+        start = beginning.start(content_image, style_images, weights.style_weights)
     position = Position()
     if checkpoint is not None and resume and Path(checkpoint).is_file():
         position = read_checkpoint(Path(checkpoint), recipe.to_json(), device)
@@ -220,7 +244,7 @@ def stylize(
             weights,
             scales,
             chosen.optimizer,
-            _start(chosen, content_image, style_images, given),
+            start,
             detail=chosen.resolved_detail(),
             bf16=precision == "bf16",
             position=position,
@@ -266,7 +290,7 @@ def _smallest_scale(photograph: Picture, size: int, extractor: Extractor, weight
     return smallest
 
 
-def _style_colors(style: Tensor, content: Tensor, mode: str) -> Tensor:
+def style_colors(style: Tensor, content: Tensor, mode: str) -> Tensor:
     """Gatys et al. 2016 (arXiv:1606.05897): what happens to the painting's colors before the run."""
     if mode == "histogram":
         return match_color(style, content)

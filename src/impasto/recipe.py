@@ -18,10 +18,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Input:
-    """One image that went in.
+    """One file that went in.
 
     Attributes:
-        name: its path as the user typed it; empty for an image that was given in Python, not as a file.
+        name: its path as the user typed it; empty for an image that was given in Python, not as a file, and for the
+            network that comes with the package.
         sha256: hash of the file's bytes (of the pixels, where there was no file), 64 hexadecimal digits.
     """
 
@@ -41,22 +42,24 @@ class Recipe:
         styles: the paintings, in the order of their weights.
         init_image: the picture that the run began with, where it was a file of its own.
         settings: every keyword of :func:`impasto.stylize` that determines the picture, resolved (no "auto" is left).
-            Plain JSON values; tuples become lists.
-        extractor: name of the CNN.
+            Plain JSON values; tuples become lists. Without a ``method`` it is ``refine``.
+        extractor: name of the CNN that looked; None where nothing was refined.
         extractor_sha256: hash of its weights.
         torch: the version that computed it.
         threads: how many CPU threads it used. Sums are split by thread, so the last bits depend on it.
+        model: the network that painted, or that began the picture; None where there was none.
     """
 
     version: str
     content: Input
     styles: tuple[Input, ...]
     settings: dict[str, Any]
-    extractor: str
-    extractor_sha256: str
+    extractor: str | None
+    extractor_sha256: str | None
     torch: str
     threads: int
     init_image: Input | None = field(default=None)
+    model: Input | None = field(default=None)
 
     def __post_init__(self) -> None:
         # The recipe is compared with one that has been through JSON: both hold the same plain values.
@@ -65,7 +68,10 @@ class Recipe:
 
     def to_json(self) -> str:
         """One line of ASCII, keys sorted: equal recipes give equal text."""
-        return _dump(asdict(self))
+        parts = asdict(self)
+        if self.model is None:
+            del parts["model"]
+        return _dump(parts)
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -78,7 +84,9 @@ class Recipe:
             data = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise ImpastoError("the recipe is damaged: it is not JSON") from error
-        fields = _object(data, "it", set(cls.__dataclass_fields__))
+        # Only recipes of pictures that a network had part in have a model.
+        painted = isinstance(data, dict) and "model" in data
+        fields = _object(data, "it", set(cls.__dataclass_fields__) - ({"model"} if not painted else set()))
         styles = fields["styles"]
         if not isinstance(styles, list) or not styles:
             _damaged("styles has to be a list of at least one image")
@@ -87,16 +95,18 @@ class Recipe:
         threads = fields["threads"]
         if type(threads) is not int or threads < 1:
             _damaged("threads has to be a number from 1 up")
+        instant = painted and fields["extractor"] is None and fields["extractor_sha256"] is None
         return cls(
             version=_text(fields, "version"),
             content=_input(fields["content"], "content"),
             styles=tuple(_input(style, "styles") for style in styles),
             settings=fields["settings"],
-            extractor=_text(fields, "extractor"),
-            extractor_sha256=_hash(fields, "extractor_sha256"),
+            extractor=None if instant else _text(fields, "extractor"),
+            extractor_sha256=None if instant else _hash(fields, "extractor_sha256"),
             torch=_text(fields, "torch"),
             threads=threads,
             init_image=None if fields["init_image"] is None else _input(fields["init_image"], "init_image"),
+            model=_input(fields["model"], "model") if painted else None,
         )
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 from impasto.errors import ImpastoError
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
@@ -13,12 +13,21 @@ from impasto.losses import Normalization
 from impasto.refine.objective import Weights
 from impasto.refine.optimizer import Algorithm
 
-__all__ = ["Settings"]
+__all__ = ["METHODS", "HybridSettings", "InstantSettings", "Settings", "style_shares"]
+
+Color = Literal["none", "luminance", "histogram"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Runtime = Literal["torch", "onnx"]
+
+#: Settings that are names or paths, which may come as other types.
+_TEXTS = ("init", "extractor", "model")
+
+Chosen = TypeVar("Chosen", bound="Settings | InstantSettings")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines the picture, beside the images.
+    """What determines a picture that is refined, beside the images.
 
     Attributes:
         size: longest side in pixels; 0 keeps the photograph's own.
@@ -50,14 +59,18 @@ class Settings:
     init: str = "content"
     seed: int = 0
     extractor: str = "auto"
-    preserve_color: Literal["none", "luminance", "histogram"] = "none"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    preserve_color: Color = "none"
+    device: Device = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     normalization: Normalization = "relative"
     content_layers: Mapping[str, float] | None = None
     style_layers: Mapping[str, float] | None = None
     pooling: Literal["max", "avg"] = "max"
     detail: float | None = None
+
+    method: ClassVar[str] = "refine"
+    #: Fields that mean nothing here.
+    idle: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> Settings:
@@ -66,27 +79,13 @@ class Settings:
         Raises:
             ImpastoError: an unknown keyword, or a value out of range; the message names the option of the command line.
         """
-        known = {item.name for item in fields(cls)}
-        for name in given:
-            if name not in known:
-                raise ImpastoError(f"{name}: no such setting; there are {', '.join(sorted(known))}")
-        settings = cls(**{**given, **{k: str(given[k]) for k in ("init", "extractor") if k in given}})
-        hints = get_type_hints(cls)
-        for name in known:
-            choices = get_args(hints[name])
-            value = getattr(settings, name)
-            if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
-                raise ImpastoError(
-                    f"--{_dashed(name)}: '{value}' is unknown; give {', '.join(choices[:-1])} or {choices[-1]}"
-                )
+        settings = _read(cls, given)
         _number("size", settings.size, 0, whole=True)
         _number("content_weight", settings.content_weight, 0)
         _number("tv_weight", settings.tv_weight, 0)
         _number("seed", settings.seed, 0, whole=True)
         if settings.detail is not None:
-            _number("detail", settings.detail, 0)
-            if settings.detail > 1:
-                raise ImpastoError(f"--detail: {settings.detail} is out of range; give a number from 0 to 1")
+            _share("detail", settings.detail)
         if settings.steps is not None:
             _number("steps", settings.steps, 1, whole=True)
         return settings
@@ -97,15 +96,7 @@ class Settings:
         Raises:
             ImpastoError: weights that are negative, all zero, or not one for each painting.
         """
-        if styles == 0:
-            raise ImpastoError("styles: there is none; give at least one painting")
-        shares = self.style_weights if self.style_weights is not None else (1.0,) * styles
-        if len(shares) != styles:
-            raise ImpastoError(f"--style-weights: {len(shares)} weights for {styles} paintings; give one for each")
-        for share in shares:
-            _number("style_weights", share, 0)
-        if not sum(shares) > 0:
-            raise ImpastoError("--style-weights: all are 0; give at least one above 0")
+        shares = style_shares(self.style_weights, styles)
         content_layers = dict(self.content_layers or {CONTENT_LAYER: 1.0})
         style_layers = dict(self.style_layers or {layer: 1 / len(STYLE_LAYERS) for layer in STYLE_LAYERS})
         for name, layers in (("content_layers", content_layers), ("style_layers", style_layers)):
@@ -115,7 +106,7 @@ class Settings:
             content_weight=self.content_weight,
             content_layers=content_layers,
             style_layers=style_layers,
-            style_weights=tuple(share / sum(shares) for share in shares),
+            style_weights=shares,
             tv_weight=self.tv_weight,
             normalization=self.normalization,
         )
@@ -129,12 +120,140 @@ class Settings:
         return min(1.0, max(0.0, (math.log10(max(self.content_weight, 1e-9)) + 5) / 2))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for the recipe."""
+        """Plain values for the recipe. A picture that names no method was refined."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class HybridSettings(Settings):
+    """What determines a picture that a network begins and the refinement finishes.
+
+    Attributes:
+        model: file of the network; None for the one that comes with the package.
+        strength: of the network's picture, from 0, the photograph, to 1.
+        runtime: what computes it, ``torch`` or ``onnx``.
+    """
+
+    model: str | None = None
+    strength: float = 1.0
+    runtime: Runtime = "torch"
+
+    method: ClassVar[str] = "hybrid"
+    idle: ClassVar[tuple[str, ...]] = ("init", "seed")
+
+    @classmethod
+    def check(cls, given: Mapping[str, Any]) -> HybridSettings:
+        """As :meth:`Settings.check`."""
+        settings = super().check(given)
+        assert isinstance(settings, HybridSettings)
+        _share("strength", settings.strength)
+        return settings
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for the recipe."""
+        values = {name: value for name, value in asdict(self).items() if name not in self.idle}
+        return {**values, "method": self.method}
+
+
+@dataclass(frozen=True)
+class InstantSettings:
+    """What determines a picture that a network paints in one pass, beside the images.
+
+    Attributes:
+        size: longest side in pixels; 0 keeps the photograph's own.
+        style_weights: one weight for each painting; equal ones if None.
+        strength: from 0, the photograph, to 1, the style.
+        preserve_color: ``none``, or keep the photograph's colors by ``luminance`` or ``histogram``.
+        model: file of the network; None for the one that comes with the package.
+        runtime: what computes, ``torch`` or ``onnx``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    size: int = 512
+    style_weights: tuple[float, ...] | None = None
+    strength: float = 1.0
+    preserve_color: Color = "none"
+    model: str | None = None
+    runtime: Runtime = "torch"
+    device: Device = "auto"
+
+    method: ClassVar[str] = "instant"
+    idle: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def check(cls, given: Mapping[str, Any]) -> InstantSettings:
+        """As :meth:`Settings.check`."""
+        settings = _read(cls, given)
+        _number("size", settings.size, 0, whole=True)
+        _share("strength", settings.strength)
+        return settings
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for the recipe."""
+        return {**asdict(self), "method": self.method}
+
+
+#: Every way to paint, and its settings.
+METHODS: Mapping[str, type[Settings] | type[InstantSettings]] = {
+    kind.method: kind for kind in (Settings, InstantSettings, HybridSettings)
+}
+
+
+def style_shares(weights: tuple[float, ...] | None, styles: int) -> tuple[float, ...]:
+    """What each of that many paintings counts, 1 in all.
+
+    Raises:
+        ImpastoError: weights that are negative, all zero, or not one for each painting.
+    """
+    if styles == 0:
+        raise ImpastoError("styles: there is none; give at least one painting")
+    shares = weights if weights is not None else (1.0,) * styles
+    if len(shares) != styles:
+        raise ImpastoError(f"--style-weights: {len(shares)} weights for {styles} paintings; give one for each")
+    for share in shares:
+        _number("style_weights", share, 0)
+    if not sum(shares) > 0:
+        raise ImpastoError("--style-weights: all are 0; give at least one above 0")
+    return tuple(share / sum(shares) for share in shares)
+
+
+def _read(kind: type[Chosen], given: Mapping[str, Any]) -> Chosen:
+    """The settings of a method, with words that are known; numbers are not looked at yet."""
+    known = _names(kind)
+    for name in given:
+        if name in known:
+            continue
+        others = [method for method, other in METHODS.items() if name in _names(other)]
+        if others:
+            raise ImpastoError(
+                f"--{_dashed(name)}: means nothing with --method {kind.method}; leave it out, "
+                f"or take --method {' or '.join(others)}"
+            )
+        raise ImpastoError(f"{name}: no such setting; there are {', '.join(sorted(known))}")
+    settings = kind(**{**given, **{name: str(given[name]) for name in _TEXTS if given.get(name) is not None}})
+    hints = get_type_hints(kind)
+    for name in known:
+        choices = get_args(hints[name])
+        value = getattr(settings, name)
+        if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
+            raise ImpastoError(
+                f"--{_dashed(name)}: '{value}' is unknown; give {', '.join(choices[:-1])} or {choices[-1]}"
+            )
+    return settings
+
+
+def _names(kind: type[Any]) -> set[str]:
+    return {item.name for item in fields(kind)} - set(kind.idle)
 
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
+
+
+def _share(name: str, value: Any) -> None:
+    _number(name, value, 0)
+    if value > 1:
+        raise ImpastoError(f"--{_dashed(name)}: {value} is out of range; give a number from 0 to 1")
 
 
 def _number(name: str, value: Any, least: float, *, whole: bool = False) -> None:

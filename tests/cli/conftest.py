@@ -14,6 +14,7 @@ from PIL import Image
 import impasto
 from impasto import painting
 from impasto.cli import main
+from impasto.networks.autoencoder import AutoEncoder
 from impasto.painting import Painting, Progress
 from impasto.recipe import Input, Recipe
 
@@ -93,6 +94,16 @@ class FakeStylize:
 
 def sha256(path: Any) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def network(folder: Path) -> Path:
+    """net.safetensors in the current folder: a narrow network that paints something, though it never trained."""
+    torch.manual_seed(0)
+    network = AutoEncoder(widths=(4, 6, 6, 8, 8), depths=(1, 1, 1, 1, 1), shared=6, hints=8)
+    torch.nn.init.normal_(network.last.kernel.weight)
+    network.to_file("net.safetensors")
+    return Path("net.safetensors")
 
 
 @pytest.fixture(autouse=True)

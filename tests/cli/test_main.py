@@ -18,6 +18,8 @@ from .conftest import Run
 COMMANDS = [
     ["stylize"],
     ["measure"],
+    ["features"],
+    ["sweep"],
     ["rerun"],
     ["weights"],
     ["weights", "list"],
@@ -28,6 +30,12 @@ COMMANDS = [
     ["doctor"],
     ["train"],
     ["train", "extractor"],
+    ["train", "attributes"],
+    ["train", "faces"],
+    ["train", "autoencoder"],
+    ["predict", "attributes"],
+    ["generate"],
+    ["generate", "faces"],
 ]
 
 
@@ -56,7 +64,7 @@ def test_help(run: Run, command: list[str], flag: str) -> None:
     assert result.err == ""
 
 
-@pytest.mark.parametrize("command", [[], ["weights"], ["train"]])
+@pytest.mark.parametrize("command", [[], ["weights"], ["train"], ["generate"]])
 def test_a_command_that_is_none_yet_helps(run: Run, command: list[str]) -> None:
     result = run(*command)
     assert result.code == 0

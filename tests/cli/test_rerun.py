@@ -11,6 +11,7 @@ from PIL import Image
 import impasto
 from impasto import features
 from impasto.images import save_image
+from impasto.networks.autoencoder import AutoEncoder
 from impasto.recipe import Input, Recipe
 
 from .conftest import FakeStylize, Run, sha256
@@ -174,3 +175,62 @@ def test_for_real_the_same_bytes(run: Run, folder: Path, monkeypatch: pytest.Mon
     result = run("rerun", f"../{output}", "-o", f"again{ending}", "--quiet")
     assert (result.code, result.err) == (0, "")
     assert Path(f"again{ending}").read_bytes() == Path(f"../{output}").read_bytes()
+
+
+class TestNetworks:
+    """Pictures that a network had part in."""
+
+    BASIC = ("stylize", "photo.png", "painting.png", "-o", "out.png", "--quiet", "--threads", 1, "--size", 40)
+    HOW = pytest.mark.parametrize(
+        "how",
+        [("instant",), ("instant", "--strength", 0.5), ("hybrid", "--steps", 2, "--extractor", "compact")],
+        ids=["instant", "strength", "hybrid"],
+    )
+
+    @HOW
+    def test_for_real_the_same_bytes(self, run: Run, network: Path, how: tuple) -> None:
+        result = run(*self.BASIC, "--model", network, "--method", *how)
+        assert result.code == 0, result.err
+        assert run("rerun", "out.png", "-o", "again.png", "--quiet").code == 0
+        assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
+        Path("moved").mkdir()
+        network.rename("moved/other.safetensors")
+        result = run("rerun", "out.png", "-o", "more.png", "--quiet")
+        assert result.error.endswith("net.safetensors is not there: say where it lies now with --model FILE")
+        assert run("rerun", "out.png", "-o", "more.png", "--quiet", "--model", "moved/other.safetensors").code == 0
+        assert Path("more.png").read_bytes() == Path("out.png").read_bytes()
+
+    def test_the_packages_own(self, run: Run, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("impasto.instant.models.shipped_path", lambda: network)
+        assert run(*self.BASIC, "--method", "instant").code == 0
+        assert Recipe.from_file("out.png").model == Input("", sha256(network))
+        assert run("rerun", "out.png", "-o", "again.png", "--quiet").code == 0
+        assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
+        network.rename("old.safetensors")
+        AutoEncoder(widths=(4, 6, 6, 8, 8), depths=(1, 1, 1, 1, 1), shared=6, hints=8).to_file(network)
+        result = run("rerun", "out.png", "-o", "more.png", "--quiet")
+        assert "comes with another network than the one that made the picture" in result.error
+        assert run("rerun", "out.png", "-o", "more.png", "--quiet", "--model", "old.safetensors").code == 0
+        assert Path("more.png").read_bytes() == Path("out.png").read_bytes()
+
+    def test_onnx(self, run: Run, network: Path) -> None:
+        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+        assert run("export", "onnx", network, "net.onnx", "--quiet").code == 0
+        how = ("--method", "instant", "--runtime", "onnx", "--model", "net.onnx")
+        assert run(*self.BASIC, *how).code == 0
+        assert run("rerun", "out.png", "-o", "again.png", "--quiet").code == 0
+        assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
+
+    @pytest.mark.parametrize("option", [("--extractor", "net.safetensors"), ("--resume",)])
+    def test_what_means_nothing_is_refused(self, run: Run, network: Path, option: tuple[str, ...]) -> None:
+        assert run(*self.BASIC, "--method", "instant", "--model", network).code == 0
+        result = run("rerun", "out.png", "-o", "again.png", *option)
+        assert result.code == 2
+        assert result.error.endswith(
+            f"{option[0]}: means nothing here, out.png was made by --method instant; leave it out"
+        )
+
+    def test_a_network_for_a_picture_without(self, run: Run, fake: FakeStylize, recipe: Recipe, network: Path) -> None:
+        result = run("rerun", "out.png", "-o", "again.png", "--model", network)
+        assert result.code == 2
+        assert result.error.endswith("--model: means nothing here, out.png was made without a network; leave it out")

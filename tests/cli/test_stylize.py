@@ -13,6 +13,7 @@ from PIL import Image
 
 from impasto.features import weights
 from impasto.images import MAX_PIXELS
+from impasto.instant.tiles import paint
 from impasto.recipe import Input, Recipe
 from impasto.settings import Settings
 
@@ -299,3 +300,101 @@ class TestForReal:
         assert result.code == 2
         assert "out.png.checkpoint" in result.error
         assert not Path("out.png").exists()
+
+
+class TestMethods:
+    """With a tiny network, for real."""
+
+    INSTANT = (*BASIC, "--method", "instant", "--model", "net.safetensors", "--threads", 1)
+    HYBRID = (*BASIC, "--method", "hybrid", "--model", "net.safetensors", *SMALL)
+
+    def test_instant(self, run: Run, network: Path) -> None:
+        result = run(*self.INSTANT, "--size", 40)
+        assert (result.code, result.err) == (0, "")
+        assert re.fullmatch(r"The painting is in out\.png \(40 x 30 pixels, \d+ s\)\.\n", result.out)
+        recipe = Recipe.from_file("out.png")
+        assert recipe.model == Input("net.safetensors", sha256("net.safetensors"))
+        assert recipe.settings["method"] == "instant"
+        assert recipe.extractor is None
+
+    def test_every_option_of_instant_arrives(self, run: Run, network: Path) -> None:
+        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+        options = "--size 0 --strength 0.5 --style-weights 1,3 --preserve-color histogram --runtime onnx --device cpu"
+        again = ("stylize", "photo.png", "painting.png", "photo.png", "-o", "out.png", *self.INSTANT[5:])
+        assert run(*again, *options.split()).code == 0
+        assert Recipe.from_file("out.png").settings == {
+            "method": "instant",
+            "size": 32,
+            "strength": 0.5,
+            "style_weights": [0.25, 0.75],
+            "preserve_color": "histogram",
+            "model": "net.safetensors",
+            "runtime": "onnx",
+            "device": "cpu",
+        }
+
+    def test_json_has_no_losses_where_there_were_no_steps(self, run: Run, network: Path) -> None:
+        (last,) = (json.loads(line) for line in run(*self.INSTANT, "--json").out.splitlines())
+        assert last["settings"]["method"] == "instant"
+        assert last["output"] == "out.png"
+        assert not any("loss" in name for name in last)
+
+    def test_large_pictures_say_how_far_they_are(
+        self, run: Run, network: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("impasto.cli.run.TILE_SECONDS", 0.0)
+        monkeypatch.setattr("impasto.instant.tiles.paint.__kwdefaults__", {**paint.__kwdefaults__, "tile": 64})
+        result = run(*self.INSTANT, "--size", 512)
+        assert result.code == 0
+        tiles = 8 * 6
+        assert result.err.splitlines()[0] == f"impasto: tile 1 of {tiles}"
+        assert f"tile {tiles} of" not in result.err
+
+    def test_hybrid(self, run: Run, network: Path) -> None:
+        result = run(*self.HYBRID, "--strength", 0.5)
+        assert result.code == 0, result.err
+        assert result.err.splitlines()[-1].startswith("step 3/3  40 px")
+        recipe = Recipe.from_file("out.png")
+        assert recipe.model == Input("net.safetensors", sha256("net.safetensors"))
+        assert (recipe.extractor, recipe.settings["method"], recipe.settings["strength"]) == ("compact", "hybrid", 0.5)
+
+    def test_hybrid_names_the_extractor_that_paints(self, run: Run, network: Path) -> None:
+        hybrid = [option for option in self.HYBRID if option not in ("--extractor", "compact")]
+        assert run(*hybrid).err.splitlines()[0] == TestCompactNotice.LINE
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--steps", "3"), "--steps: means nothing with --method instant; leave it out, or take --method refine"),
+            (("--content-weight", "1e-3"), "--content-weight: means nothing with --method instant"),
+            (("--init", "noise"), "--init: means nothing with --method instant; leave it out, or take --method refine"),
+            (("--extractor", "auto"), "--extractor: means nothing with --method instant"),
+            (("--precision", "auto"), "--precision: means nothing with --method instant"),
+            (("--preview", "on"), "--preview: means nothing with --method instant, which takes no steps; leave it out"),
+            (("--preview-every", "2"), "--preview-every: means nothing with --method instant"),
+            (("--resume",), "--resume: means nothing with --method instant"),
+            (("--strength", "1.5"), "--strength: 1.5 is out of range; give a number from 0 to 1"),
+            (("--strength", "-1"), "'--strength': -1.0 is not a number from 0 up"),
+            (("--model", "gone"), "gone is not there; check the name"),
+            (("--model", "photo.png"), "photo.png: cannot be read as an auto-encoder; give an intact file"),
+            (("--method", "hybrid", "--init", "noise"), "--init: means nothing with --method hybrid"),
+            (("--method", "hybrid", "--seed", "1"), "--seed: means nothing with --method hybrid"),
+            (("--method", "refine"), "--model: means nothing with --method refine; leave it out, or take --method"),
+            (("--method", "magic"), "'--method': 'magic' is not one of 'refine', 'instant', 'hybrid'"),
+        ],
+    )
+    def test_what_means_nothing_is_refused(
+        self, run: Run, network: Path, options: tuple[str, ...], message: str
+    ) -> None:
+        before = sorted(Path().rglob("*"))
+        result = run(*self.INSTANT, *options)
+        assert result.code == 2
+        assert message in result.error
+        assert sorted(Path().rglob("*")) == before
+
+    def test_without_a_network(self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("impasto.instant.models.shipped_path", lambda: Path("autoencoder.safetensors"))
+        for method in ("instant", "hybrid"):
+            result = run(*BASIC, "--method", method)
+            assert result.code == 2
+            assert "--model: no network comes with this installation; name a file" in result.err.splitlines()[-1]

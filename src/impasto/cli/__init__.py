@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from impasto import __version__
-from impasto.cli import demo, doctor, features, measure, predict, rerun, stylize, sweep, train, weights
+from impasto.cli import (
+    demo,
+    doctor,
+    export,
+    features,
+    generate,
+    measure,
+    predict,
+    rerun,
+    stylize,
+    sweep,
+    train,
+    weights,
+)
 from impasto.cli.options import Debug
 from impasto.cli.report import flush, note, say
 from impasto.errors import ImpastoError
@@ -35,6 +48,8 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
 app.add_typer(predict.app, name="predict")
+app.add_typer(generate.app, name="generate")
+app.add_typer(export.app, name="export")
 
 
 def _version(wanted: bool) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "HowPrecise",
     "Json",
     "MaxPixels",
+    "Method",
     "Normalization",
     "Normalized",
     "Optimizer",
@@ -35,6 +36,7 @@ __all__ = [
     "PreserveColor",
     "Quiet",
     "Resume",
+    "Runtime",
     "Threads",
     "TvWeight",
     "Where",
@@ -49,6 +51,21 @@ __all__ = [
 ]
 
 Number = TypeVar("Number", int, float)
+
+
+class Method(str, Enum):
+    """How to paint."""
+
+    refine = "refine"
+    instant = "instant"
+    hybrid = "hybrid"
+
+
+class Runtime(str, Enum):
+    """What computes a network that paints."""
+
+    torch = "torch"
+    onnx = "onnx"
 
 
 class Optimizer(str, Enum):

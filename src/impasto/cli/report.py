@@ -153,17 +153,19 @@ class JsonLines(Reporter):
         )
 
     def done(self, painting: Painting, output: Path) -> None:
-        """The result: where, how large, the last losses, how long, and every setting."""
+        """The result: where, how large, the last losses if there were steps, how long, and every setting."""
         height, width = painting.tensor.shape[-2:]
-        last = painting.losses[-1]
+        losses = {
+            name: getattr(last, name)
+            for last in painting.losses[-1:]
+            for name in ("content_loss", "style_loss", "total_loss")
+        }
         say_json(
             {
                 "output": str(output),
                 "width": width,
                 "height": height,
-                "content_loss": last.content_loss,
-                "style_loss": last.style_loss,
-                "total_loss": last.total_loss,
+                **losses,
                 "seconds": round(painting.seconds, 3),
                 "extractor": painting.recipe.extractor,
                 "settings": painting.recipe.settings,

@@ -13,7 +13,7 @@ from impasto.cli import options, report, run
 from impasto.cli.checkpoints import checkpoint_of
 from impasto.cli.options import Debug, Depth, Force, Json, MaxPixels, Quiet, Resume
 from impasto.errors import ImpastoError
-from impasto.recipe import Recipe, locate
+from impasto.recipe import Input, Recipe, locate
 
 
 def rerun(
@@ -34,6 +34,9 @@ def rerun(
     extractor: Annotated[
         str | None, typer.Option(metavar="FILE", help="Where the weights lie now.", show_default=False)
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where the network lies now.", show_default=False)
+    ] = None,
     depth: Annotated[
         Depth | None, typer.Option(help="Bits a channel (default: those of OUT).", show_default=False)
     ] = None,
@@ -46,7 +49,9 @@ def rerun(
 ) -> None:
     """Make OUT again: same inputs, same settings, same machine, the same bytes."""
     options.one_voice(quiet=quiet, json=json)
-    options.check_files(picture, *(path for path in (content, init, extractor, *(style or [])) if path is not None))
+    options.check_files(
+        picture, *(path for path in (content, init, extractor, model, *(style or [])) if path is not None)
+    )
     recipe = Recipe.from_file(picture)
     bits = _depth_of(picture) if depth is None else int(depth.value)
 
@@ -54,9 +59,21 @@ def rerun(
 
     check_output_path(output, force=force, depth=bits)
     photograph, paintings, settings = _find_inputs(recipe, picture, content=content, styles=style, init=init)
-    if extractor is not None:
-        settings["extractor"] = extractor
-    _check_weights(settings.get("extractor", recipe.extractor), recipe)
+    if recipe.extractor is None:
+        for option, given in (("--extractor", extractor), ("--resume", resume)):
+            if given:
+                raise ImpastoError(
+                    f"{option}: means nothing here, {picture} was made by --method instant; leave it out"
+                )
+    else:
+        if extractor is not None:
+            settings["extractor"] = extractor
+        _check_weights(settings.get("extractor", recipe.extractor), recipe.extractor_sha256)
+    if recipe.model is None:
+        if model is not None:
+            raise ImpastoError(f"--model: means nothing here, {picture} was made without a network; leave it out")
+    else:
+        settings["model"] = _find_network(recipe.model, picture, model)
     reporter = report.choose(quiet=quiet, json=json)
     for difference in _same_ground(recipe):
         reporter.notice(difference)
@@ -68,13 +85,14 @@ def rerun(
         checkpoint=checkpoint_of(output),
         resume=resume,
     )
-    paths = ("init", "extractor")
+    paths = ("init", "extractor", "model")
     # The files are the same by hash; under the names of the first run the recipe, and so the file, is the same too.
     named = replace(
         painting.recipe,
         content=recipe.content,
         styles=recipe.styles,
         init_image=recipe.init_image,
+        model=recipe.model,
         settings=painting.recipe.settings | {key: recipe.settings[key] for key in paths if key in recipe.settings},
     )
     run.save(replace(painting, recipe=named), output, depth=bits, force=force, reporter=reporter)
@@ -100,14 +118,28 @@ def _find_inputs(
     return photograph, paintings, settings
 
 
-def _check_weights(extractor: str, recipe: Recipe) -> None:
+def _check_weights(extractor: str, sha256: str | None) -> None:
     from impasto.features import load_extractor
 
-    if load_extractor(extractor).sha256 != recipe.extractor_sha256:
+    if load_extractor(extractor).sha256 != sha256:
         raise ImpastoError(
             f"--extractor: {extractor} has other weights than those that made the picture "
-            f"(SHA-256 {recipe.extractor_sha256[:12]}…); give their file"
+            f"(SHA-256 {(sha256 or '')[:12]}…); give their file"
         )
+
+
+def _find_network(wanted: Input, picture: Path, model: str | None) -> str | None:
+    """The file of the network that made the picture; None for the one that comes with the package."""
+    if wanted.name or model is not None:
+        return str(locate(wanted, beside=picture, override=model, option="--model"))
+    from impasto.instant.models import find_model
+
+    if find_model(None).input.sha256 != wanted.sha256:
+        raise ImpastoError(
+            "--model: this installation comes with another network than the one that made the picture "
+            f"(SHA-256 {wanted.sha256[:12]}…); give its file"
+        )
+    return None
 
 
 def _same_ground(recipe: Recipe) -> list[str]:

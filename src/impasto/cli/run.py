@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from impasto.refine.pyramid import Scale
 
 __all__ = ["check_preview", "paint", "save"]
+
+#: Between two lines about tiles.
+TILE_SECONDS = 5.0
 
 _NO_VGG19 = (
     "VGG-19's weights are not on this machine, so the compact extractor paints; `impasto weights get vgg19` gets them"
@@ -45,7 +49,7 @@ def paint(
     preview: Path | None = None,
     preview_every: int = 25,
 ) -> Painting:
-    """Stylize with a reporter listening.
+    """Stylize with a reporter listening; what follows ``settings`` means nothing to the method ``instant``.
 
     Args:
         content: the photograph.
@@ -64,8 +68,15 @@ def paint(
     from impasto.features.weights import find_vgg19
     from impasto.images import save_image
     from impasto.painting import stylize
+    from impasto.settings import METHODS
 
-    if settings.get("extractor") == "auto" and find_vgg19() is None:
+    method = settings.get("method", "refine")
+    if method in METHODS:  # Mistakes before anything else is said.
+        chosen = {name: value for name, value in settings.items() if name not in ("method", "max_pixels")}
+        METHODS[method].check(chosen)
+    if method == "instant":
+        return _paint_at_once(content, styles, reporter=reporter, settings=chosen, max_pixels=settings["max_pixels"])
+    if settings.get("extractor", "auto" if method == "hybrid" else "") == "auto" and find_vgg19() is None:
         reporter.notice(_NO_VGG19)
     if resume and checkpoint is not None and not checkpoint.is_file():
         reporter.notice(f"--resume: there is no {checkpoint} to go on from; beginning anew")
@@ -79,6 +90,33 @@ def paint(
 
     with stoppable(checkpoint), reporter:
         painting = stylize(content, list(styles), callback=listen, checkpoint=checkpoint, resume=resume, **settings)
+    return _told(painting, reporter)
+
+
+def _paint_at_once(
+    content: str | Path,
+    styles: Sequence[str | Path],
+    *,
+    reporter: Reporter,
+    settings: dict[str, Any],
+    max_pixels: int,
+) -> Painting:
+    from impasto.instant.paint import stylize_instant
+
+    told = time.monotonic()
+
+    def after_tile(done: int, tiles: int) -> None:
+        nonlocal told
+        if done < tiles and time.monotonic() - told > TILE_SECONDS:
+            told = time.monotonic()
+            reporter.notice(f"tile {done} of {tiles}")
+
+    with stoppable(None):
+        painting = stylize_instant(content, list(styles), settings, max_pixels=max_pixels, after_tile=after_tile)
+    return _told(painting, reporter)
+
+
+def _told(painting: Painting, reporter: Reporter) -> Painting:
     for notice in painting.notices:
         reporter.notice(notice)
     return painting
@@ -88,9 +126,13 @@ def _plan(content: str | Path, settings: dict[str, Any]) -> Sequence[Scale]:
     """The scales to come, for the time left. An image that cannot be read is told of later."""
     from PIL import Image
 
-    from impasto.refine.pyramid import plan
+    hybrid = settings.get("method") == "hybrid"
+    if hybrid:
+        from impasto.instant.paint import hybrid_plan as plan
+    else:
+        from impasto.refine.pyramid import plan
 
-    size = settings.get("size", 0)
+    size = settings.get("size", 512 if hybrid else 0)
     if not size:
         with suppress(OSError, SyntaxError, Image.DecompressionBombError), Image.open(content) as image:
             size = max(image.size)

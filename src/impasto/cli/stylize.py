@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from impasto.cli.checkpoints import checkpoint_of
 from impasto.cli.options import (
     DESCENT,
     LOOK,
+    MACHINE,
     OUTPUT,
     Algorithm,
     Color,
@@ -24,6 +25,7 @@ from impasto.cli.options import (
     HowPrecise,
     Json,
     MaxPixels,
+    Method,
     Normalization,
     Normalized,
     Optimizer,
@@ -33,14 +35,20 @@ from impasto.cli.options import (
     PreserveColor,
     Quiet,
     Resume,
+    Runtime,
     Threads,
     TvWeight,
     Where,
     at_least,
 )
+from impasto.errors import ImpastoError
+
+#: Settings of a network that paints, and what only a descent can do with.
+NETWORKS, STEPWISE = ("model", "strength", "runtime"), ("preview", "preview_every", "resume")
 
 
 def stylize(
+    context: typer.Context,
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.", show_default=False)],
     styles: Annotated[
         list[str], typer.Argument(metavar="STYLE...", help="One painting or several.", show_default=False)
@@ -56,6 +64,13 @@ def stylize(
             rich_help_panel=OUTPUT,
         ),
     ],
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="Descend on the pixels; paint in one pass of a network; or refine what that has painted.",
+            rich_help_panel=LOOK,
+        ),
+    ] = Method.refine,
     size: Annotated[
         int,
         typer.Option(
@@ -74,6 +89,14 @@ def stylize(
         str | None,
         typer.Option(metavar="W,W...", help="One weight for each painting, such as 0.7,0.3.", rich_help_panel=LOOK),
     ] = None,
+    strength: Annotated[
+        float,
+        typer.Option(
+            help="Of instant and hybrid: from 0, the photograph, to 1, the style.",
+            callback=at_least(0),
+            rich_help_panel=LOOK,
+        ),
+    ] = 1.0,
     tv_weight: TvWeight = 0.0,
     preserve_color: PreserveColor = Color.none,
     steps: Annotated[
@@ -108,6 +131,18 @@ def stylize(
             rich_help_panel=LOOK,
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Network of instant and hybrid (default: the package's own).",
+            show_default=False,
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
+    runtime: Annotated[
+        Runtime, typer.Option(help="What computes that network.", rich_help_panel=MACHINE)
+    ] = Runtime.torch,
     device: Where = Device.auto,
     precision: HowPrecise = Precision.auto,
     threads: Threads = None,
@@ -132,7 +167,7 @@ def stylize(
     options.one_voice(quiet=quiet, json=json)
     options.check_word_or_file(init, ("content", "noise", "style"), "--init")
     options.check_word_or_file(extractor, ("auto", "compact", "vgg19"), "--extractor")
-    settings = {
+    settings: dict[str, Any] = {
         "size": size,
         "content_weight": content_weight,
         "style_weights": options.read_weights(style_weights),
@@ -150,9 +185,25 @@ def stylize(
         "style_layers": options.read_layers(style_layers, "--style-layers"),
         "pooling": pooling.value,
         "detail": detail,
-        "max_pixels": max_pixels,
+        "model": model,
+        "strength": strength,
+        "runtime": runtime.value,
     }
-    options.check_files(content, *styles)
+    # What was typed and means nothing is refused by the library; what was not typed is not asked for.
+    typed = {name for name in context.params if is_typed(context, name)}
+    idle = NETWORKS if method is Method.refine else settings
+    settings = {name: value for name, value in settings.items() if name in typed or name not in idle}
+    if method is not Method.refine:
+        settings["method"] = method.value
+    if method is Method.instant:
+        for name in STEPWISE:
+            if name in typed:
+                raise ImpastoError(
+                    f"--{name.replace('_', '-')}: means nothing with --method instant, which takes no steps; "
+                    "leave it out"
+                )
+    settings["max_pixels"] = max_pixels
+    options.check_files(content, *styles, *([model] if model is not None else []))
 
     from impasto.images import check_output_path
 
@@ -172,3 +223,9 @@ def stylize(
         preview_every=preview_every,
     )
     run.save(painting, output, depth=int(depth.value), force=force, reporter=reporter)
+
+
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether the option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

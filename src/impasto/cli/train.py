@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impasto.cli import options, train_attributes, train_autoencoder
+from impasto.cli import options, train_attributes, train_autoencoder, train_faces
 from impasto.cli.checkpoints import claim_checkpoint, stoppable
 from impasto.cli.options import Debug, Force, Json, Quiet, Resume, Threads, at_least
 from impasto.cli.report import duration, note, say, say_json
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make the weights that ship with the package again, or networks of your own.")
 app.command("attributes")(train_attributes.attributes)
+app.command("faces")(train_faces.faces)
 app.command("autoencoder")(train_autoencoder.autoencoder)
 
 

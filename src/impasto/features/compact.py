@@ -167,7 +167,7 @@ class Compact(Extractor):
         projections = {name: tensors[f"{name}.projection"].double() for name in extractor.layers}
         for name, P in projections.items():
             extractor.metrics[name].copy_(torch.linalg.qr(P, mode="r").R)
-        extractor.to(memory_format=torch.channels_last)
+        extractor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         extractor.exact = frozenset(
             name for name, P in projections.items() if torch.equal(P, torch.eye(*P.shape, dtype=P.dtype))
         )

@@ -70,7 +70,7 @@ class VGG19(Extractor):
         state["mean"] = weights.tensors["mean"].float().view(1, 3, 1, 1)
         extractor.load_state_dict(state, assign=True)
         # As the maps lie in memory: else every convolution would turn its weights around at every step.
-        extractor.to(memory_format=torch.channels_last)
+        extractor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         extractor.sha256 = weights.sha256
         return extractor
 

@@ -170,7 +170,7 @@ class AutoEncoder(
         hints: int = 128,
     ) -> None:
         super().__init__()
-        self.residual, self.widths, self.depths = residual, tuple(widths), tuple(depths)
+        self.residual, self.widths, self.depths, self.shared = residual, tuple(widths), tuple(depths), shared
         self.settings = {
             "residual": residual,
             "widths": list(widths),
@@ -200,7 +200,7 @@ class AutoEncoder(
 
     @property
     def margin(self) -> int:
-        """Pixels around a tile that its output depends on, a multiple of :data:`MULTIPLE`.
+        """Pixels around a tile that its output depends on, a multiple of :data:`MULTIPLE`; the codes are given.
 
         A convolution of 3 × 3 at the scale s reaches 2ˢ pixels farther, bilinear enlargement to s half as far again.
         """
@@ -211,6 +211,14 @@ class AutoEncoder(
             reach += 2**scale * (scale >= 2)
             reach += 2 ** (scale + 1) * self.depths[scale]
             reach += 2**scale if scale else 0
+        return -(-reach // MULTIPLE) * MULTIPLE
+
+    @property
+    def sight(self) -> int:
+        """Pixels around a tile that its :meth:`features` depend on, a multiple of :data:`MULTIPLE`."""
+        reach = 1
+        for scale in range(1, len(self.widths)):
+            reach += 2 ** (scale - 1) + 2**scale * (str(scale) in self.look)
         return -(-reach // MULTIPLE) * MULTIPLE
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -230,14 +238,18 @@ class AutoEncoder(
 
     def code(self, image: Tensor, maps: Sequence[Tensor]) -> Code:
         """The code of a picture whose :meth:`features` are at hand."""
+        return self.join(moments(image), [moments(features) for features in maps])
+
+    def join(self, color: Moments, scales: Sequence[Moments]) -> Code:
+        """The code, from the moments of a picture's pixels and of its :meth:`features` at every scale."""
         found = []
-        for features, share in zip(maps, self.share, strict=True):
-            own, matrix = moments(features), share()
-            with full_precision(image):
+        with full_precision(color.mean):
+            for own, share in zip(scales, self.share, strict=True):
+                matrix = share()
                 found.append(
                     Moments(own.mean @ matrix.transpose(-2, -1), matrix @ own.covariance @ matrix.transpose(-2, -1))
                 )
-        return Code(moments(image), Moments(*(torch.stack(part, dim=1) for part in zip(*found, strict=True))))
+        return Code(color, Moments(*(torch.stack(part, dim=1) for part in zip(*found, strict=True))))
 
     def paint(
         self, content: Tensor, style: Code, strength: float | Tensor = 1.0, content_code: Code | None = None
@@ -258,6 +270,13 @@ class AutoEncoder(
         content = pad(content)
         maps = self.features(content)
         own = self.code(content, maps) if content_code is None else content_code
+        output = self.render(content, maps, own, style, strength)
+        return clamp(output[..., :height, :width], self.training)
+
+    def render(
+        self, content: Tensor, maps: Sequence[Tensor], own: Code, style: Code, strength: float | Tensor
+    ) -> Tensor:
+        """The output before it is clamped, from a content (H and W multiples of 16), its features and its code."""
         target = blend_codes(own, style, strength)
         with full_precision(content):
             color = transport(own.color, target.color, COLOR_RIDGE)
@@ -265,11 +284,9 @@ class AutoEncoder(
         change = torch.tanh(self.decode(maps, exchange, self.hint(own, target)))
         with full_precision(content):  # A pixel of bfloat16 has fewer than 8 bits.
             if self.residual:
-                output = apply_map(content, *color) + strength * change.float()
-            else:
-                small = F.avg_pool2d(content, 2**DEEP)
-                output = enlarge(apply_map(small, *color), 2**DEEP) + change.float()
-        return clamp(output[..., :height, :width], self.training)
+                return apply_map(content, *color) + strength * change.float()
+            small = F.avg_pool2d(content, 2**DEEP)
+            return enlarge(apply_map(small, *color), 2**DEEP) + change.float()
 
     def forward(self, content: Tensor, style: Tensor, strength: float | Tensor = 1.0) -> Tensor:
         """Paint ``content`` in the style of the picture ``style`` (B, 3, H', W')."""
@@ -280,7 +297,9 @@ class AutoEncoder(
         numbers = []
         for code in (content, style):
             for part in code:
-                deviation = part.covariance.diagonal(dim1=-2, dim2=-1).clamp_min(1e-6).sqrt()
+                # A masked sum, because the exporter of ONNX makes a maze of diagonal().
+                mask = torch.eye(part.mean.shape[-1], device=part.mean.device)
+                deviation = (part.covariance * mask).sum(-1).clamp_min(1e-6).sqrt()
                 numbers += [part.mean.flatten(1), deviation.flatten(1)]
         hint: Tensor = self.read(torch.cat(numbers, dim=1))
         return hint

@@ -21,14 +21,20 @@ SLOPE = 0.2  # of leaky ReLU, below zero
 
 
 class DownBlock(nn.Module):
-    """Half the side: a 4 × 4 convolution of stride 2, spectrally normalized, and leaky ReLU.
+    """Half the side: a 4 × 4 convolution of stride 2 and leaky ReLU. The discriminator of faces has the same blocks.
 
     The kernel is a multiple of the stride, so that all pixels weigh the same in the gradient.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        spectral: normalize the weights spectrally; where the loss bounds the gradient itself, it is not needed.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, spectral: bool = True) -> None:
         super().__init__()
-        self.convolution = spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, padding_mode="replicate"))
+        convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, padding_mode="replicate")
+        self.convolution = spectral_norm(convolution) if spectral else convolution
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H / 2, W / 2), rounded down."""

@@ -1,0 +1,50 @@
+"""``impasto export``: networks for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impasto.cli import options
+from impasto.cli.options import Debug, Force, Quiet
+from impasto.cli.report import say
+from impasto.errors import ImpastoError
+
+app = typer.Typer(help="Write a network for other programs.")
+
+
+@app.callback(invoke_without_command=True)
+def _export(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("onnx")
+def onnx(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A file of 'impasto train autoencoder'.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The .onnx file to write.", show_default=False)],
+    force: Force = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write MODEL, a network that paints, as ONNX: content, style and strength in, output out, of any size."""
+    options.check_files(model)
+    if out.suffix != ".onnx":
+        raise ImpastoError(f"{out}: has to end in .onnx")
+    if not out.parent.is_dir():
+        raise ImpastoError(f"{out}: there is no folder {out.parent}; make it first")
+    if out.exists() and not force:
+        raise ImpastoError(f"{out}: exists already; name another file or add --force")
+
+    from impasto.files.atomic import write_atomically
+    from impasto.instant.onnx import export
+    from impasto.networks.autoencoder import AutoEncoder
+
+    data = export(AutoEncoder.from_file(model))
+    write_atomically(out, data)
+    if not quiet:
+        say(f"The network is in {out} ({len(data) / 1e6:.1f} MB).")

@@ -1,0 +1,56 @@
+"""``impasto generate``: pictures out of random numbers, by a network that was trained here."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impasto.cli import options
+from impasto.cli.options import Debug, Force, Json, Quiet, Threads, at_least
+from impasto.cli.report import say, say_json
+
+app = typer.Typer(help="Paint from nothing but random numbers, with a network that was trained here.")
+
+
+@app.callback(invoke_without_command=True)
+def _generate(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("faces")
+def faces(
+    model: Annotated[str, typer.Option(metavar="FILE", help="Weights of 'impasto train faces'.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The sheet to write.", show_default=False)
+    ],
+    count: Annotated[int, typer.Option("--count", "-n", help="Faces.", min=1, max=10_000)] = 64,
+    columns: Annotated[
+        int | None, typer.Option(help="Faces in a row (default: a square sheet).", callback=at_least(1))
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.", callback=at_least(0))] = 0,
+    threads: Threads = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Paint a sheet of faces. The same seed paints the same ones, and the first of many are those of few."""
+    options.one_voice(quiet=quiet, json=json)
+    options.check_files(model)
+    options.set_threads(threads)
+
+    from impasto.foundations.generator import FaceGenerator, latents, sheet
+    from impasto.images import check_output_path, save_image
+
+    check_output_path(output, force=force, depth=8)
+    generator = FaceGenerator.from_file(model)
+    painted = generator.paint(latents(count, generator.latent, seed))
+    save_image(output, sheet(painted, columns or math.ceil(math.sqrt(count))), force=force)
+    if json:
+        say_json({"output": str(output), "model": model, "count": count, "seed": seed})
+    elif not quiet:
+        say(f"{count} faces of {generator.side} pixels, seed {seed}: {output}")

@@ -1,0 +1,119 @@
+"""Which network paints: the user's file or the one that comes with the package, in torch or in onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.files.hashing import file_sha256
+from impasto.instant.tiles import Painter
+from impasto.machine import Device, resolve_device
+from impasto.networks.autoencoder import AutoEncoder, Code
+from impasto.networks.moments import Moments
+from impasto.recipe import Input
+
+__all__ = ["Model", "TorchPainter", "find_model", "load_painter", "shipped_path"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A file of weights, found.
+
+    Attributes:
+        path: where it lies.
+        input: for the recipe; the network of the package has no name there.
+    """
+
+    path: Path
+    input: Input
+
+
+def shipped_path() -> Path:
+    """Where the network of the package lies, if there is one."""
+    return Path(str(resources.files("impasto") / "pretrained" / "autoencoder.safetensors"))
+
+
+def find_model(name: str | None) -> Model:
+    """The file called ``name``; None is the network that comes with the package.
+
+    Raises:
+        ImpastoError: it is not there.
+    """
+    path = shipped_path() if name is None else Path(name)
+    if name is None and not path.is_file():
+        raise ImpastoError(
+            "--model: no network comes with this installation; name a file, such as one of 'impasto train autoencoder'"
+        )
+    if path.is_dir():
+        raise ImpastoError(f"--model: {path} is a folder; name a file in it")
+    try:
+        return Model(path, Input("" if name is None else name, file_sha256(path)))
+    except OSError as error:
+        raise ImpastoError(f"--model: {path} cannot be read ({error.strerror}); check the name") from error
+
+
+def load_painter(model: Model, runtime: str = "torch", device: str = "auto") -> tuple[Painter, Device]:
+    """The network, ready to paint, and the device that it computes on.
+
+    Args:
+        model: from :func:`find_model`: a safetensors file, or an ONNX file for onnxruntime.
+        runtime: ``torch`` or ``onnx``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; onnxruntime computes on the CPU.
+
+    Raises:
+        ImpastoError: a file that cannot be used, or a device that is not there.
+    """
+    exported = model.path.suffix == ".onnx"
+    if runtime == "torch":
+        if exported:
+            raise ImpastoError(f"--model: {model.path} is an ONNX file; add --runtime onnx")
+        chosen = resolve_device(device)
+        return TorchPainter(AutoEncoder.from_file(model.path), chosen), chosen
+    if device not in ("auto", "cpu"):
+        raise ImpastoError(f"--device {device}: --runtime onnx computes on the CPU; leave one of the two out")
+    from impasto.instant.onnx import OnnxPainter, export
+
+    return OnnxPainter(model.path.read_bytes() if exported else export(AutoEncoder.from_file(model.path))), "cpu"
+
+
+class TorchPainter:
+    """A network that torch computes; takes and gives images on the CPU.
+
+    Args:
+        network: from a file.
+        device: where it computes.
+    """
+
+    def __init__(self, network: AutoEncoder, device: str = "cpu") -> None:
+        self.network, self.device = network.eval().requires_grad_(False).to(device), device
+        self.margin, self.sight = network.margin, network.sight
+
+    @torch.no_grad()
+    def features(self, image: Tensor) -> Sequence[Tensor]:
+        """Feature maps, on the device."""
+        return self.network.features(image.to(self.device))
+
+    @torch.no_grad()
+    def join(self, color: Moments, scales: Sequence[Moments]) -> Code:
+        """The code of a picture, from moments."""
+        return self.network.join(*(_on(self.device, color), [_on(self.device, pair) for pair in scales]))
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> Code:
+        """The code of a whole picture, on the device."""
+        return self.network.encode_style(image.to(self.device))
+
+    @torch.no_grad()
+    def paint(self, content: Tensor, style: Code, strength: float, content_code: Code | None) -> Tensor:
+        """Paint a whole picture, or a tile of one that has ``content_code``."""
+        return self.network.paint(content.to(self.device), style, strength, content_code).cpu()
+
+
+def _on(device: str, pair: Moments) -> Moments:
+    return Moments(*(part.to(device) for part in pair))

@@ -1,0 +1,213 @@
+"""The network as an ONNX file, and onnxruntime in place of torch.
+
+The file holds one graph, from ``content``, ``style`` and ``strength`` to ``output``, for any program that reads ONNX.
+Some values inside have names too: the maps of the style, the moments of its pixels and maps, and both codes. impasto
+cuts the graph there, into the pieces that tiles need: features, the code of given moments, and the painting of a tile
+whose codes are known.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from impasto.errors import ImpastoError
+from impasto.networks.autoencoder import AutoEncoder, Code, clamp, pad
+from impasto.networks.moments import Moments, moments
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+__all__ = ["FORMAT", "OnnxPainter", "export"]
+
+FORMAT = "impasto-autoencoder-onnx-1"
+OPSET = 17
+
+MISSING = "ONNX files need onnx and onnxruntime: pip install 'impasto[onnx]'"
+
+
+class Whole(nn.Module):
+    """What the file holds: the network with every value that has a name there."""
+
+    def __init__(self, network: AutoEncoder) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, content: Tensor, style: Tensor, strength: Tensor) -> tuple[Tensor, ...]:
+        """The output, and the values that :func:`inner_names` names."""
+        network = self.network
+        style = pad(style)
+        style_maps = network.features(style)
+        found = [moments(style), *(moments(features) for features in style_maps)]
+        style_code = flatten(network.join(found[0], found[1:]))
+        height, width = content.shape[-2:]
+        content = pad(content)
+        maps = network.features(content)
+        content_code = flatten(network.code(content, maps))
+        scales, shared = len(network.widths), network.shared
+        own, theirs = (unflatten(code, scales, shared) for code in (content_code, style_code))
+        output = clamp(network.render(content, maps, own, theirs, strength)[..., :height, :width], False)
+        return output, content_code, style_code, *style_maps, *(part for pair in found for part in pair)
+
+
+def inner_names(scales: int) -> tuple[list[str], list[str]]:
+    """Names of the style's maps, and of its moments in the order of :meth:`Whole.forward`."""
+    parts = ["color", *map(str, range(scales))]
+    kinds = ("mean", "covariance")
+    return [f"style_map_{scale}" for scale in range(scales)], [f"style_{k}_{part}" for part in parts for k in kinds]
+
+
+def flatten(code: Code) -> Tensor:
+    """A code as rows (B, N)."""
+    return torch.cat([part.flatten(1) for pair in code for part in pair], dim=1)
+
+
+def unflatten(rows: Tensor, scales: int, shared: int) -> Code:
+    """The code of :func:`flatten`, with moments of ``shared`` channels at each of ``scales``."""
+    mean, covariance, means, covariances = rows.split([3, 9, scales * shared, scales * shared**2], dim=1)
+    return Code(
+        Moments(mean, covariance.reshape(-1, 3, 3)),
+        Moments(means.reshape(-1, scales, shared), covariances.reshape(-1, scales, shared, shared)),
+    )
+
+
+def export(network: AutoEncoder) -> bytes:
+    """The network as an ONNX file, for images of any size.
+
+    Inputs are ``content`` (1, 3, H, W) and ``style`` (1, 3, h, w), sRGB in [0, 1], and ``strength`` (1,), from 0 to 1;
+    the output is ``output`` (1, 3, H, W).
+
+    Raises:
+        ImpastoError: onnx is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImpastoError(MISSING) from error
+    network = network.eval().cpu()
+    maps, statistics = inner_names(len(network.widths))
+    inner = ["content_code", "style_code", *maps, *statistics]
+    sizes = {name: {2: f"{name}_height", 3: f"{name}_width"} for name in ("content", "style", "output", *maps)}
+    example = (torch.rand(1, 3, 48, 64), torch.rand(1, 3, 64, 48), torch.ones(1))
+    with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+        # It warns of itself, and of shapes that it cannot follow.
+        warnings.simplefilter("ignore")
+        file = Path(folder) / "network.onnx"
+        torch.onnx.export(
+            Whole(network),
+            example,
+            file,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["content", "style", "strength"],
+            output_names=["output", *inner],
+            dynamic_axes=sizes,
+        )
+        model = onnx.load(file)
+    # They keep their names, but only who cuts there has to compute and keep them.
+    for output in [output for output in model.graph.output if output.name != "output"]:
+        model.graph.value_info.append(output)
+        model.graph.output.remove(output)
+    about = {"format": FORMAT, "settings": network.settings, "margin": network.margin, "sight": network.sight}
+    onnx.helper.set_model_props(model, {"impasto": json.dumps(about, sort_keys=True)})
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
+
+
+class OnnxPainter:
+    """A network that onnxruntime computes, on as many threads as torch would use.
+
+    Args:
+        data: from :func:`export`.
+
+    Raises:
+        ImpastoError: onnx or onnxruntime is not installed, or ``data`` is something else.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        try:
+            import onnx
+            import onnxruntime  # noqa: F401 (used where a session begins)
+        except ImportError as error:
+            raise ImpastoError(MISSING) from error
+        try:
+            model = onnx.load_from_string(data)
+            about = json.loads({entry.key: entry.value for entry in model.metadata_props}["impasto"])
+            if about["format"] != FORMAT:
+                raise ValueError(about["format"])
+        except Exception as error:  # Protobuf raises what it likes.
+            raise ImpastoError(
+                "--model: no ONNX file of a network of impasto; make one with 'impasto export onnx'"
+            ) from error
+        self.margin, self.sight = int(about["margin"]), int(about["sight"])
+        self.scales, self.shared = len(about["settings"]["widths"]), int(about["settings"]["shared"])
+        self.maps, self.statistics = inner_names(self.scales)
+        self.pieces = onnx.utils.Extractor(model)
+
+    def session(self, inputs: list[str], output: list[str], *, tiles: bool = False) -> InferenceSession:
+        """The piece of the graph between these values, ready to run; for ``tiles`` it keeps no memory between runs."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.enable_cpu_mem_arena = not tiles
+        piece = self.pieces.extract_model(inputs, output).SerializeToString()
+        return onnxruntime.InferenceSession(piece, options, providers=["CPUExecutionProvider"])
+
+    # Most pictures need two of the five.
+    @cached_property
+    def _features(self) -> InferenceSession:
+        return self.session(["style"], self.maps, tiles=True)
+
+    @cached_property
+    def _join(self) -> InferenceSession:
+        return self.session(self.statistics, ["style_code"])
+
+    @cached_property
+    def _encode(self) -> InferenceSession:
+        return self.session(["style"], ["style_code"])
+
+    @cached_property
+    def _paint(self) -> InferenceSession:
+        return self.session(["content", "style_code", "strength"], ["output"])
+
+    @cached_property
+    def _paint_tile(self) -> InferenceSession:
+        return self.session(["content", "content_code", "style_code", "strength"], ["output"], tiles=True)
+
+    def features(self, image: Tensor) -> Sequence[Tensor]:
+        """Feature maps."""
+        return _run(self._features, style=pad(image))
+
+    def join(self, color: Moments, scales: Sequence[Moments]) -> Code:
+        """The code of a picture, from moments."""
+        parts = [part for pair in (color, *scales) for part in pair]
+        return self._code(_run(self._join, **dict(zip(self.statistics, parts, strict=True))))
+
+    def encode(self, image: Tensor) -> Code:
+        """The code of a whole picture."""
+        return self._code(_run(self._encode, style=image))
+
+    def paint(self, content: Tensor, style: Code, strength: float, content_code: Code | None) -> Tensor:
+        """Paint a whole picture, or a tile of one that has ``content_code``."""
+        given = {"content": content, "style_code": flatten(style), "strength": torch.tensor([strength])}
+        if content_code is None:
+            return _run(self._paint, **given)[0]
+        return _run(self._paint_tile, content_code=flatten(content_code), **given)[0]
+
+    def _code(self, outputs: Sequence[Tensor]) -> Code:
+        return unflatten(outputs[0], self.scales, self.shared)
+
+
+def _run(session: InferenceSession, **inputs: Tensor) -> list[Tensor]:
+    feeds: dict[str, Any] = {name: np.ascontiguousarray(value.float().numpy()) for name, value in inputs.items()}
+    return [torch.from_numpy(output) for output in session.run(None, feeds)]

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from impasto.instant.models import TorchPainter
+from impasto.instant.tiles import Tile, blend, cut, encode, paint
+from impasto.networks.autoencoder import MULTIPLE, AutoEncoder, Code, blend_codes
+
+from .conftest import picture, tiny_network
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["residual", "plain"])
+def painter(request: pytest.FixtureRequest) -> TorchPainter:
+    return TorchPainter(tiny_network(request.param))
+
+
+def numbers(code: Code) -> list[Tensor]:
+    return [part for pair in code for part in pair]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (100, 70), (1, 200)])
+def test_tiles_cover_every_pixel_once(size: tuple[int, int]) -> None:
+    counted = torch.zeros(1, 1, *size)
+    ramp = torch.arange(size[0] * size[1], dtype=torch.float32).view(1, 1, *size)
+    for tile in cut(*size, margin=16, tile=32):
+        counted[..., tile.top : tile.bottom, tile.left : tile.right] += 1
+        part = ramp[..., tile.top : tile.bottom, tile.left : tile.right]
+        assert torch.equal(tile.inside(ramp[(..., *tile.window)]), part)
+        assert all((side.start % MULTIPLE, side.start >= 0) == (0, True) for side in tile.window)
+    assert torch.equal(counted, torch.ones_like(counted))
+
+
+def test_the_inside_of_a_map_is_the_inside_of_the_picture() -> None:
+    tile = Tile(32, 64, 64, 96, 16, 32, (slice(16, 80), slice(32, 128)))
+    image = torch.rand(1, 2, 64, 96)
+    small = torch.nn.functional.avg_pool2d(image, 4)
+    assert torch.equal(tile.inside(small, 2), torch.nn.functional.avg_pool2d(tile.inside(image), 4))
+
+
+@pytest.mark.parametrize("size", [(500, 470), (433, 600)])
+def test_statistics_of_tiles_are_those_of_the_whole(painter: TorchPainter, size: tuple[int, int]) -> None:
+    image = picture(*size)
+    for found, wanted in zip(numbers(encode(painter, image, 64)), numbers(painter.encode(image)), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_of_one_tile_are_not(painter: TorchPainter) -> None:
+    image = picture(500, 470)
+    corner = painter.encode(image[..., :240, :240])
+    assert (corner.color.mean - painter.encode(image).color.mean).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("size", [(500, 470), (433, 600)])
+def test_no_seams(painter: TorchPainter, size: tuple[int, int]) -> None:
+    content, style = picture(*size), painter.encode(picture(90, 60, seed=1))
+    told = []
+    whole = paint(painter, content, style)
+    tiled = paint(painter, content, style, tile=128, after_tile=lambda *tile: told.append(tile))
+    assert (whole - content).abs().max() > 0.1, "the network did something"
+    assert (tiled - whole).abs().max() < 1e-4
+    assert told == [(done, len(told)) for done in range(1, len(told) + 1)]
+    assert len(told) == -(-size[0] // 128) * -(-size[1] // 128)
+
+
+@pytest.mark.parametrize("depths", [(1, 1, 1, 1, 1), (1, 2, 2, 2, 2)])
+def test_the_margin_is_how_far_the_network_looks(depths: tuple[int, ...]) -> None:
+    network = AutoEncoder(widths=(2, 2, 2, 2, 2), depths=depths, shared=2, hints=2).double()
+    with torch.no_grad():  # Nothing cancels out: whatever an output depends on has a gradient.
+        for parameter in network.parameters():
+            parameter.fill_(0.5)
+    middle = network.margin + 2 * MULTIPLE
+    content = torch.full((1, 3, 16, 2 * middle), 0.7, dtype=torch.float64, requires_grad=True)
+    exchange = (torch.eye(2, dtype=torch.float64).expand(1, 5, 2, 2), torch.zeros(1, 5, 2, dtype=torch.float64))
+    hint = torch.zeros(1, 2, dtype=torch.float64)
+
+    def reach(made: Tensor, left: int, right: int) -> int:
+        """How many columns before ``left`` or behind ``right`` - 1 matter to ``made``."""
+        (gradient,) = torch.autograd.grad(made.sum(), content, retain_graph=True)
+        columns = gradient.abs().sum(dim=(0, 1, 2)).nonzero()
+        return max(left - int(columns.min()), int(columns.max()) - (right - 1))
+
+    maps = network.features(content)
+    painted = network.decode(maps, exchange, hint)
+    found = max(reach(painted[..., column], column, column + 1) for column in range(middle, middle + MULTIPLE))
+    assert network.margin - 2 * MULTIPLE < found <= network.margin
+    cell = middle // MULTIPLE
+    found = reach(maps[-1][..., cell], middle, middle + MULTIPLE)
+    assert network.sight - 2 * MULTIPLE < found <= network.sight
+
+
+def test_a_blend_of_styles(painter: TorchPainter) -> None:
+    codes = [painter.encode(picture(60, 50, seed=seed)) for seed in (1, 2)]
+    for found, wanted in zip(numbers(blend(codes, (0.7, 0.3))), numbers(blend_codes(*codes, 0.3)), strict=True):
+        torch.testing.assert_close(found, wanted)
+    for found, wanted in zip(numbers(blend(codes[:1], (1.0,))), numbers(codes[0]), strict=True):
+        assert torch.equal(found, wanted)
