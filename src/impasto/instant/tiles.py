@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from impasto.machine import give_memory_back
 from impasto.networks.autoencoder import MULTIPLE, Code, pad
 from impasto.networks.moments import Moments, moments, pool_moments
 
@@ -115,6 +116,8 @@ def encode(painter: Painter, image: Tensor, tile: int = TILE) -> Code:
         found += [moments(piece.inside(part, scale)) for scale, part in enumerate(painter.features(window))]
         parts.append([Moments(*(part.double() for part in pair)) for pair in found])
         counts.append((piece.bottom - piece.top) * (piece.right - piece.left))
+        del window, found
+        give_memory_back()
     pooled = [pool_moments(part, counts) for part in zip(*parts, strict=True)]
     color, *scales = (Moments(*(part.float() for part in pair)) for pair in pooled)
     return painter.join(color, scales)
@@ -166,5 +169,7 @@ def paint(
         window = content[(..., *piece.window)]
         painted = piece.inside(painter.paint(window, style, strength, own))
         output[..., piece.top : piece.bottom, piece.left : piece.right] = finish(painted, piece.inside(window))
+        del window, painted
+        give_memory_back()
         after_tile(done, len(tiles))
     return output
