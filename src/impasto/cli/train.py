@@ -10,7 +10,8 @@ import typer
 from impasto.cli import options, train_attributes, train_autoencoder, train_faces
 from impasto.cli.checkpoints import claim_checkpoint, stoppable
 from impasto.cli.options import Debug, Force, Json, Quiet, Resume, Threads, at_least
-from impasto.cli.report import duration, note, say, say_json
+from impasto.cli.report import say, say_json
+from impasto.cli.training import TrainingReporter
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -89,31 +90,12 @@ def extractor(
         paint_every=paint_every,
         seed=seed,
     )
-    said_at = -60.0
+    reporter = TrainingReporter(quiet=quiet, json=json)
 
     def listen(record: TrainProgress) -> None:
-        nonlocal said_at
-        if quiet:
-            return
-        if json:
-            say_json(
-                {
-                    "step": record.step,
-                    "steps": record.steps,
-                    "loss": record.loss,
-                    "errors": record.errors,
-                    "seconds": round(record.seconds, 3),
-                }
-            )
-        elif record.seconds - said_at >= 10 or record.step == record.steps:
-            said_at = record.seconds
-            errors = "  ".join(f"{layer[4:]} {error:.3f}" for layer, error in record.errors.items())
-            left = record.seconds / record.step * (record.steps - record.step)
-            note(f"step {record.step}/{record.steps}  loss {record.loss:.4f}  {errors}  {duration(left)} left")
-
-    def log(line: str) -> None:
-        if not quiet:
-            note(line)
+        errors = "  ".join(f"{layer[4:]} {error:.3f}" for layer, error in record.errors.items())
+        told = {"loss": record.loss, "errors": record.errors}
+        reporter.step(record, told, f"loss {record.loss:.4f}  {errors}")
 
     with stoppable(checkpoint):
         errors = train(
@@ -124,7 +106,7 @@ def extractor(
             checkpoint=checkpoint,
             start_from=start_from,
             callback=listen,
-            log=log,
+            log=reporter.log,
         )
     checkpoint.unlink(missing_ok=True)
     if json:

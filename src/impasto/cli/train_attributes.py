@@ -22,7 +22,8 @@ from impasto.cli.options import (
     Where,
     at_least,
 )
-from impasto.cli.report import duration, note, say, say_json
+from impasto.cli.report import say, say_json
+from impasto.cli.training import TrainingReporter
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -91,43 +92,20 @@ def attributes(
         patience=patience,
         seed=seed,
     )
-    said_at = -60.0
-    before: int | None = None  # steps of earlier runs: the seconds are only those of this one
+    reporter = TrainingReporter(quiet=quiet, json=json, left="left at most")
 
     def listen(record: AttributeProgress) -> None:
-        nonlocal said_at, before
-        before = record.step - 1 if before is None else before
-        if quiet:
-            return
-        if json:
-            say_json(
-                {
-                    "step": record.step,
-                    "steps": record.steps,
-                    "epoch": record.epoch,
-                    "loss": record.loss,
-                    "average_precision": record.average_precision,
-                    "seconds": round(record.seconds, 3),
-                }
-            )
-        elif record.seconds - said_at >= 10 or record.step == record.steps:
-            said_at = record.seconds
-            best = "" if record.average_precision is None else f"  best AP {record.average_precision:.3f}"
-            left = record.seconds / (record.step - before) * (record.steps - record.step)
-            note(
-                f"step {record.step}/{record.steps}  epoch {record.epoch}  loss {record.loss:.4f}{best}  "
-                f"{duration(left)} left at most"
-            )
-
-    def log(line: str) -> None:
-        if not quiet:
-            note(line)
+        best = "" if record.average_precision is None else f"  best AP {record.average_precision:.3f}"
+        told = {"epoch": record.epoch, "loss": record.loss, "average_precision": record.average_precision}
+        reporter.step(record, told, f"epoch {record.epoch}  loss {record.loss:.4f}{best}")
 
     if resume and not checkpoint.exists():
-        log(f"--resume: there is no {checkpoint} to go on from; beginning anew")
+        reporter.log(f"--resume: there is no {checkpoint} to go on from; beginning anew")
     place = resolve_device(device.value)
     with stoppable(checkpoint):
-        scores = train(config, read_celeba(data), out, device=place, checkpoint=checkpoint, callback=listen, log=log)
+        scores = train(
+            config, read_celeba(data), out, device=place, checkpoint=checkpoint, callback=listen, log=reporter.log
+        )
     table = scores.to_json()
     write_atomically(tables[0], (json_module.dumps(table, indent=1) + "\n").encode())
     write_atomically(tables[1], scores.to_text().encode())

@@ -23,7 +23,8 @@ from impasto.cli.options import (
     Where,
     at_least,
 )
-from impasto.cli.report import duration, note, say, say_json
+from impasto.cli.report import say, say_json
+from impasto.cli.training import TrainingReporter
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -142,34 +143,11 @@ def autoencoder(
         precision=resolve_precision(precision.value, place),
         seed=seed,
     )
-    said_at = -60.0
-    begun_at: tuple[int, float] | None = None
+    reporter = TrainingReporter(quiet=quiet, json=json, warm_up=True)
 
     def listen(record: Step) -> None:
-        nonlocal said_at, begun_at
-        if quiet:
-            return
-        # The first step of a run, which warms up, is left out of the time left.
-        begun_at = begun_at or (record.step, record.seconds)
-        if json:
-            say_json(
-                {
-                    "step": record.step,
-                    "steps": record.steps,
-                    "losses": record.losses,
-                    "seconds": round(record.seconds, 3),
-                }
-            )
-        elif record.seconds - said_at >= 10 or record.step == record.steps:
-            said_at = record.seconds
-            losses = "  ".join(f"{name} {loss:.4f}" for name, loss in record.losses.items())
-            pace = (record.seconds - begun_at[1]) / max(1, record.step - begun_at[0])
-            left = f"  {duration(pace * (record.steps - record.step))} left" if record.step > begun_at[0] else ""
-            note(f"step {record.step}/{record.steps}  {losses}{left}")
-
-    def log(line: str) -> None:
-        if not quiet:
-            note(line)
+        losses = "  ".join(f"{name} {loss:.4f}" for name, loss in record.losses.items())
+        reporter.step(record, {"losses": record.losses}, losses)
 
     with stoppable(checkpoint, tell=leads):
         scores = train(
@@ -185,7 +163,7 @@ def autoencoder(
             start_from=start_from,
             journal=journal,
             callback=listen,
-            log=log,
+            log=reporter.log,
         )
     if not leads:
         return

@@ -20,11 +20,13 @@ from impasto.cli.options import (
     Where,
     at_least,
 )
-from impasto.cli.report import duration, note, say, say_json
+from impasto.cli.report import say, say_json
+from impasto.cli.training import TrainingReporter
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
     from impasto.foundations.faces import FaceProgress
+
 
 SIDES = (16, 32, 64, 128)
 
@@ -112,39 +114,23 @@ def faces(
         sample_every=sample_every,
         seed=seed,
     )
-    said_at = -60.0
-    before: int | None = None  # steps of earlier runs: the seconds are only those of this one
+    reporter = TrainingReporter(quiet=quiet, json=json)
 
     def listen(record: FaceProgress) -> None:
-        nonlocal said_at, before
-        before = record.step - 1 if before is None else before
-        if quiet:
-            return
-        if json:
-            say_json(
-                {
-                    "step": record.step,
-                    "steps": record.steps,
-                    "discriminator_loss": record.discriminator_loss,
-                    "generator_loss": record.generator_loss,
-                    "distance": record.distance,
-                    "seconds": round(record.seconds, 3),
-                }
-            )
-        elif record.seconds - said_at >= 10 or record.step == record.steps:
-            said_at = record.seconds
-            left = record.seconds / (record.step - before) * (record.steps - record.step)
-            note(
-                f"step {record.step}/{record.steps}  discriminator {record.discriminator_loss:.3f}  "
-                f"generator {record.generator_loss:.3f}  distance {record.distance:.3f}  {duration(left)} left"
-            )
-
-    def log(line: str) -> None:
-        if not quiet:
-            note(line)
+        told = {
+            "discriminator_loss": record.discriminator_loss,
+            "generator_loss": record.generator_loss,
+            "distance": record.distance,
+        }
+        reporter.step(
+            record,
+            told,
+            f"discriminator {record.discriminator_loss:.3f}  generator {record.generator_loss:.3f}  "
+            f"distance {record.distance:.3f}",
+        )
 
     if resume and not checkpoint.exists():
-        log(f"--resume: there is no {checkpoint} to go on from; beginning anew")
+        reporter.log(f"--resume: there is no {checkpoint} to go on from; beginning anew")
     place = resolve_device(device.value)
     with stoppable(checkpoint):
         result = train(
@@ -156,7 +142,7 @@ def faces(
             checkpoint=checkpoint,
             samples=samples,
             callback=listen,
-            log=log,
+            log=reporter.log,
         )
     checkpoint.unlink(missing_ok=True)
     if json:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
-from torch import Tensor
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
 
-__all__ = ["halved", "pack", "read_card"]
+__all__ = ["halved", "pack", "read_card", "read_network"]
 
 KEY = "impasto"
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -48,3 +50,29 @@ def read_card(path: str | Path, form: str) -> dict[str, Any] | None:
     with safe_open(str(path), framework="pt") as file:
         card = json.loads((file.metadata() or {}).get(KEY, "{}"))
     return card if isinstance(card, dict) and card.get("format") == form else None
+
+
+def read_network(
+    path: str | Path, form: str, build: Callable[[dict[str, Any]], Network], *, other: str, damaged: str
+) -> Network:
+    """The network in the file, ready to answer.
+
+    Args:
+        path: the file.
+        form: the ``format`` of its card.
+        build: makes the network that the card describes; its weights are then the file's.
+        other: what to say of a file that holds something else.
+        damaged: what to say of one that cannot be read.
+
+    Raises:
+        ImpastoError: one of the two, after the name of the file.
+    """
+    try:
+        card = read_card(path, form)
+        if card is None:
+            raise ImpastoError(f"{path}: {other}")
+        network = build(card)
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise ImpastoError(f"{path}: {damaged}") from error
+    return network.eval()

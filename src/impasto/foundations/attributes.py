@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
-from impasto.files.cards import pack, read_card
+from impasto.files.cards import pack, read_network
 from impasto.files.state import write_state
 from impasto.foundations.celeba import SPLITS, CelebA, square_of
 from impasto.foundations.scores import Scores, average_precision, linear_on_pixels, majority, score
@@ -283,15 +281,13 @@ def load_attributes(path: str | Path) -> AttributeNet:
     advice = "give a file of 'impasto train attributes'"
     if not Path(path).is_file():
         raise ImpastoError(f"{path}: no such file; {advice}")
-    try:
-        card = read_card(path, FORMAT)
-        if card is None:
-            raise ImpastoError(f"{path}: no weights of the attribute network; {advice}")
-        model = AttributeNet(card["attributes"], card["side"], card["width"])
-        model.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
-        raise ImpastoError(f"{path}: damaged weights; {advice}") from error
-    return model.eval()
+    return read_network(
+        path,
+        FORMAT,
+        lambda card: AttributeNet(card["attributes"], card["side"], card["width"]),
+        other=f"no weights of the attribute network; {advice}",
+        damaged=f"damaged weights; {advice}",
+    )
 
 
 @torch.no_grad()

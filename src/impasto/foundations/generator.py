@@ -6,7 +6,6 @@ Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolut
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -14,13 +13,10 @@ from typing import Any
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
-from impasto.files.cards import pack, read_card
+from impasto.files.cards import pack, read_network
 from impasto.networks.discriminator import DownBlock
 
 __all__ = ["FaceDiscriminator", "FaceGenerator", "between", "latents", "sheet"]
@@ -105,15 +101,13 @@ class FaceGenerator(
         Raises:
             ImpastoError: the file is missing, cut, or holds something else.
         """
-        try:
-            card = read_card(path, FORMAT)
-            if card is None:
-                raise ImpastoError(f"{path}: no generator of faces; give a file of 'impasto train faces'")
-            generator = cls(**card["settings"])
-            generator.load_state_dict(load_file(path))
-        except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
-            raise ImpastoError(f"{path}: cannot be read as a generator of faces; give an intact file") from error
-        return generator.eval()
+        return read_network(
+            path,
+            FORMAT,
+            lambda card: cls(**card["settings"]),
+            other="no generator of faces; give a file of 'impasto train faces'",
+            damaged="cannot be read as a generator of faces; give an intact file",
+        )
 
 
 class FaceDiscriminator(nn.Module):

@@ -19,7 +19,6 @@ Untrained, both return the content in the style's colors, the plain one as blurr
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -28,14 +27,11 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
-from impasto.files.cards import halved, pack, read_card
+from impasto.files.cards import halved, pack, read_network
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
 
 __all__ = ["FORMAT", "MULTIPLE", "AutoEncoder", "Code", "blend_codes"]
@@ -339,15 +335,13 @@ class AutoEncoder(
         Raises:
             ImpastoError: the file is missing, cut, or holds something else.
         """
-        try:
-            card = read_card(path, FORMAT)
-            if card is None:
-                raise ImpastoError(f"{path}: no auto-encoder of impasto; give a file of 'impasto train autoencoder'")
-            network = cls(**card["settings"])
-            network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
-        except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
-            raise ImpastoError(f"{path}: cannot be read as an auto-encoder; give an intact file") from error
-        return network.eval()
+        return read_network(
+            path,
+            FORMAT,
+            lambda card: cls(**card["settings"]),
+            other="no auto-encoder of impasto; give a file of 'impasto train autoencoder'",
+            damaged="cannot be read as an auto-encoder; give an intact file",
+        )
 
 
 def pad(image: Tensor) -> Tensor:

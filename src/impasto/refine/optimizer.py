@@ -108,9 +108,10 @@ def lbfgs(state: State, gradient: Tensor, step_size: float) -> State:
         s, y = state.image - memory["image"], gradient - memory["gradient"]
         if _dot(s, gradient) > OVERSHOT * abs(_dot(s, memory["gradient"])):
             memory, pairs = {}, []
-        if _dot(s, y) > 1e-10 * _dot(y, y):
+        sy = _dot(s, y)
+        if sy > 1e-10 * _dot(y, y):
             newest = pairs[-1] + 1 if pairs else 0
-            memory[f"s{newest}"], memory[f"y{newest}"], memory[f"sy{newest}"] = s, y, torch.tensor(_dot(s, y))
+            memory[f"s{newest}"], memory[f"y{newest}"], memory[f"sy{newest}"] = s, y, torch.tensor(sy)
             memory["spectrum"] = accumulate(memory.get("spectrum"), s, y)
             pairs.append(newest)
             for old in pairs[:-HISTORY]:
