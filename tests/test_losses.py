@@ -66,11 +66,6 @@ class TestGramMatrix:
         by_hand = (wanted + wanted.mT) @ maps.detach().flatten(2) / 30
         torch.testing.assert_close(gradient.flatten(2), by_hand)
 
-    def test_metric_is_applied_to_the_maps(self) -> None:
-        maps, R = torch.randn(2, 4, 6, 5, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
-        mixed = torch.einsum("kc,bchw->bkhw", R, maps)
-        torch.testing.assert_close(gram_matrix(maps, R), gram_matrix(mixed))
-
 
 class TestContentLoss:
     def test_gatys_by_hand(self) -> None:
@@ -168,6 +163,30 @@ class TestBlendGrams:
         summed = sum(w * style_loss(gram_matrix(output), g, "gatys") for g, w in zip(grams, weights, strict=True))
         (one,), (other,) = torch.autograd.grad(blended, output), torch.autograd.grad(summed, output)  # type: ignore[arg-type]
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("normalization", ["gatys", "relative"])
+class TestMetric:
+    """With M = RᵀR the losses of maps f are those of the features R f, in value and gradient."""
+
+    R = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+
+    def mixed(self, maps: Tensor) -> Tensor:
+        return torch.einsum("kn,bnhw->bkhw", self.R, maps)
+
+    def test_content(self, normalization: str) -> None:
+        maps, target = random(2, 3, 4, 5).requires_grad_(), random(2, 3, 4, 5, seed=1)
+        one = content_loss(maps, target, normalization, metric=self.R.mT @ self.R)
+        other = content_loss(self.mixed(maps), self.mixed(target), normalization)
+        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(*(torch.autograd.grad(loss, maps)[0] for loss in (one, other)))
+
+    def test_style(self, normalization: str) -> None:
+        maps, target = random(2, 3, 4, 5).requires_grad_(), random(1, 3, 6, 6, seed=1)
+        one = style_loss(gram_matrix(maps), gram_matrix(target), normalization, channels=5, metric=self.R.mT @ self.R)
+        other = style_loss(gram_matrix(self.mixed(maps)), gram_matrix(self.mixed(target)), normalization)
+        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(*(torch.autograd.grad(loss, maps)[0] for loss in (one, other)))
 
 
 def test_modules_sum_their_layers_with_weights() -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 __all__ = [
     "RELATIVE_CONTENT_SCALE",
@@ -27,6 +28,7 @@ __all__ = [
     "gram_matrix",
     "style_loss",
     "style_share",
+    "target_energy",
     "total_loss",
     "total_variation",
 ]
@@ -62,17 +64,43 @@ class _Gram(torch.autograd.Function):
         return symmetric @ rows
 
 
-def gram_matrix(features: Tensor, metric: Tensor | None = None) -> Tensor:
+class _SquaredLength(torch.autograd.Function):
+    """Σ d · (M d) over all but the batch, of d and of M d for a symmetric M: its gradient 2 M d needs no more work."""
+
+    @staticmethod
+    def forward(ctx: Any, difference: Tensor, weighted: Tensor) -> Tensor:
+        ctx.save_for_backward(weighted)
+        return (difference * weighted).flatten(1).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (weighted,) = ctx.saved_tensors
+        return weighted * (2 * gradients[0]).view(-1, *[1] * (weighted.ndim - 1)), None
+
+
+def _squares(difference: Tensor, metric: Tensor | None) -> Tensor:
+    """Squared length (B,) of differences of feature maps (B, N, H, W) or of Gram matrices (B, N, N)."""
+    if metric is None:
+        return difference.square().flatten(1).sum(1)
+    with torch.no_grad():
+        if difference.ndim == 4:
+            weighted = F.conv2d(difference, metric[:, :, None, None])
+        else:
+            weighted = metric @ difference @ metric
+    squares: Tensor = _SquaredLength.apply(difference, weighted)
+    return squares
+
+
+def gram_matrix(features: Tensor) -> Tensor:
     """Gram matrix F Fᵀ / M of feature maps: how strongly any two channels answer at the same place.
 
     Divided by the number of positions M, so that pictures of different sizes can be compared.
 
     Args:
         features: (B, N, H, W).
-        metric: R (K, N), for the Gram matrix of R F, which is R (F Fᵀ) Rᵀ / M: R is applied to N columns, not to M.
 
     Returns:
-        (B, N, N), or (B, K, K) with a metric; symmetric and positive semi-definite.
+        (B, N, N), symmetric and positive semi-definite.
 
     Raises:
         ValueError: not four dimensions.
@@ -86,17 +114,25 @@ def gram_matrix(features: Tensor, metric: Tensor | None = None) -> Tensor:
         raise ValueError(f"features must be (B, N, H, W), got shape {tuple(features.shape)}")
     rows = features.flatten(2)
     gram: Tensor = _Gram.apply(rows)
-    gram = gram / rows.shape[2]
-    return gram if metric is None else metric @ gram @ metric.mT
+    return gram / rows.shape[2]
 
 
-def content_loss(output: Tensor, content: Tensor, normalization: Normalization = "relative") -> Tensor:
+def content_loss(
+    output: Tensor,
+    content: Tensor,
+    normalization: Normalization = "relative",
+    *,
+    metric: Tensor | None = None,
+    energy: Tensor | None = None,
+) -> Tensor:
     """How far the output's feature maps are from the content's (equation 1 of the article).
 
     Args:
         output: feature maps F (B, N, H, W) of the output.
         content: feature maps P of the content, the same shape.
         normalization: ``gatys`` ½ Σ (F − P)²; ``relative`` Σ (F − P)² / Σ P².
+        metric: symmetric (N, N), see :meth:`impasto.features.extractor.Extractor.metric`.
+        energy: Σ P² (B,), where it is known.
 
     Returns:
         A scalar, the mean over the batch.
@@ -106,16 +142,22 @@ def content_loss(output: Tensor, content: Tensor, normalization: Normalization =
     """
     if output.shape != content.shape:
         raise ValueError(f"feature maps differ in shape: {tuple(output.shape)} and {tuple(content.shape)}")
-    squared = (output - content).square().flatten(1).sum(1)
+    squares = _squares(output - content, metric)
     if normalization == "gatys":
-        return 0.5 * squared.mean()
+        return 0.5 * squares.mean()
     if normalization == "relative":
-        return (squared / content.square().flatten(1).sum(1).clamp_min(SMALLEST_ENERGY)).mean()
+        return (squares / (target_energy(content, metric) if energy is None else energy)).mean()
     raise ValueError(f"unknown normalization '{normalization}': gatys or relative")
 
 
 def style_loss(
-    output: Tensor, style: Tensor, normalization: Normalization = "relative", *, channels: int | None = None
+    output: Tensor,
+    style: Tensor,
+    normalization: Normalization = "relative",
+    *,
+    channels: int | None = None,
+    metric: Tensor | None = None,
+    energy: Tensor | None = None,
 ) -> Tensor:
     """How far the output's Gram matrix is from the style's, at one layer (equation 4 of the article).
 
@@ -125,6 +167,8 @@ def style_loss(
         normalization: ``gatys`` 1 / (4 N² M²) Σ (G − A)²; ``relative`` Σ (G − A)² / Σ A².
         channels: N of the article where it is not the size of the matrices, as with
             :class:`impasto.features.compact.Compact`.
+        metric: symmetric (N, N), see :meth:`impasto.features.extractor.Extractor.metric`.
+        energy: Σ A² (1,), where it is known.
 
     Returns:
         A scalar, the mean over the batch.
@@ -134,12 +178,17 @@ def style_loss(
     """
     if output.shape[1:] != style.shape[1:]:
         raise ValueError(f"Gram matrices differ in size: {tuple(output.shape)} and {tuple(style.shape)}")
-    squared = (output - style).square().sum(dim=(1, 2))
+    squares = _squares(output - style, metric)
     if normalization == "gatys":
-        return squared.mean() / (4 * (channels or output.shape[1]) ** 2)
+        return squares.mean() / (4 * (channels or output.shape[1]) ** 2)
     if normalization == "relative":
-        return (squared / style.square().sum(dim=(1, 2)).clamp_min(SMALLEST_ENERGY)).mean()
+        return (squares / (target_energy(style, metric) if energy is None else energy)).mean()
     raise ValueError(f"unknown normalization '{normalization}': gatys or relative")
+
+
+def target_energy(target: Tensor, metric: Tensor | None = None) -> Tensor:
+    """What the relative normalization divides by: the squares of feature maps or Gram matrices, summed, (B,)."""
+    return _squares(target, metric).clamp_min(SMALLEST_ENERGY)
 
 
 def style_share(output: Mapping[str, Tensor], content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
@@ -201,18 +250,32 @@ class ContentLoss(nn.Module):
     Args:
         targets: layer -> feature maps of the content.
         weights: layer -> weight.
+        metrics: layer -> metric, or None.
     """
 
     def __init__(
-        self, targets: Mapping[str, Tensor], weights: Mapping[str, float], normalization: Normalization = "relative"
+        self,
+        targets: Mapping[str, Tensor],
+        weights: Mapping[str, float],
+        normalization: Normalization = "relative",
+        metrics: Mapping[str, Tensor | None] | None = None,
     ) -> None:
         super().__init__()
         self.targets, self.weights, self.normalization = dict(targets), dict(weights), normalization
+        self.metrics = dict(metrics or {})
+        self.energies = {layer: target_energy(maps, self.metrics.get(layer)) for layer, maps in targets.items()}
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Weighted sum over the layers."""
         terms = [
-            weight * content_loss(features[layer].float(), self.targets[layer], self.normalization)
+            weight
+            * content_loss(
+                features[layer].float(),
+                self.targets[layer],
+                self.normalization,
+                metric=self.metrics.get(layer),
+                energy=self.energies[layer],
+            )
             for layer, weight in self.weights.items()
         ]
         return torch.stack(terms).sum()
@@ -225,7 +288,7 @@ class StyleLoss(nn.Module):
         targets: layer -> Gram matrix of the style.
         weights: layer -> weight w_l of the article.
         channels: layer -> N of the article, where it is not the size of the matrices.
-        metrics: layer -> R, where the Gram matrix is that of R F.
+        metrics: layer -> metric, or None.
     """
 
     def __init__(
@@ -239,16 +302,19 @@ class StyleLoss(nn.Module):
         super().__init__()
         self.targets, self.weights, self.normalization = dict(targets), dict(weights), normalization
         self.channels, self.metrics = dict(channels or {}), dict(metrics or {})
+        self.energies = {layer: target_energy(gram, self.metrics.get(layer)) for layer, gram in targets.items()}
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Weighted sum over the layers."""
         terms = [
             weight
             * style_loss(
-                gram_matrix(features[layer].float(), self.metrics.get(layer)),
+                gram_matrix(features[layer].float()),
                 self.targets[layer],
                 self.normalization,
                 channels=self.channels.get(layer),
+                metric=self.metrics.get(layer),
+                energy=self.energies[layer],
             )
             for layer, weight in self.weights.items()
         ]

@@ -12,7 +12,7 @@ from impasto.features import load_extractor
 from impasto.features.compact import Compact, is_compact, shipped_path
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
 from impasto.features.vgg19 import VGG19
-from impasto.losses import gram_matrix
+from impasto.losses import content_loss, gram_matrix
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,18 @@ class TestTheShippedFile:
             (16, 12),
             (4, 3),
         ]
+
+    def test_metric_measures_the_distances_of_features(self, compact: Compact) -> None:
+        one, two = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        maps = [compact.maps(image, compact.layers) for image in (one, two)]
+        features = [compact(image, compact.layers) for image in (one, two)]
+        for layer in compact.layers:
+            squares, through_metric = (
+                content_loss(found[0][layer], found[1][layer], "gatys", metric=metric)
+                for found, metric in ((features, None), (maps, compact.metric(layer)))
+            )
+            torch.testing.assert_close(through_metric, squares, rtol=1e-4, atol=0)
+        assert compact.metric("relu1_1") is None, "relu1_1 is VGG-19's own"
 
     def test_gradients_reach_the_pixels_only(self, compact: Compact) -> None:
         image = torch.rand(1, 3, 32, 32).requires_grad_()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor, apply_metric, channels_last
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor, channels_last
 from impasto.files.cards import read_card
 from impasto.files.hashing import file_sha256
 
@@ -114,13 +114,13 @@ class Compact(Extractor):
         self.architecture = tuple((str(name), int(channels)) for name, channels in architecture)
         self.layers = LAYERS
         self.convolutions = nn.ModuleDict()
-        self.metrics = nn.ParameterDict()
+        self.roots = nn.ParameterDict()
         width = 3
         for name, channels in self.architecture:
             kernel = 1 if name.startswith("squeeze") else 3
             self.convolutions[name] = nn.Conv2d(width, channels, kernel, padding=kernel // 2)
             if name in LAYERS:
-                self.metrics[name] = nn.Parameter(torch.eye(channels))
+                self.roots[name] = nn.Parameter(torch.eye(channels))
             width = channels
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
         #: Layers whose features are VGG-19's own and need no R.
@@ -166,7 +166,7 @@ class Compact(Extractor):
             cast(Tensor, convolution.bias).copy_(tensors[f"{name}.bias"])
         projections = {name: tensors[f"{name}.projection"].double() for name in extractor.layers}
         for name, P in projections.items():
-            extractor.metrics[name].copy_(torch.linalg.qr(P, mode="r").R)
+            extractor.roots[name].copy_(torch.linalg.qr(P, mode="r").R)
         extractor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         extractor.exact = frozenset(
             name for name, P in projections.items() if torch.equal(P, torch.eye(*P.shape, dtype=P.dtype))
@@ -175,12 +175,15 @@ class Compact(Extractor):
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.forward`."""
-        return {layer: apply_metric(self.metric(layer), maps) for layer, maps in self.maps(image, layers).items()}
+        return {
+            layer: maps if layer in self.exact else F.conv2d(maps, self.roots[layer][:, :, None, None])
+            for layer, maps in self.maps(image, layers).items()
+        }
 
     def metric(self, layer: str) -> Tensor | None:
         """See :meth:`Extractor.metric`."""
         self.check_layers([layer])
-        return None if layer in self.exact else self.metrics[layer]
+        return None if layer in self.exact else self.roots[layer].mT @ self.roots[layer]
 
     def maps(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.maps`."""

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 
-__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "VGG19_CHANNELS", "Extractor", "apply_metric", "channels_last"]
+__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "VGG19_CHANNELS", "Extractor", "channels_last"]
 
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -29,11 +28,6 @@ def channels_last(image: Tensor) -> Tensor:
     The maps of all layers then lie so too: a fifth less time for VGG-19 on a processor with AVX2.
     """
     return image if image.device.type == "mps" else image.contiguous(memory_format=torch.channels_last)
-
-
-def apply_metric(metric: Tensor | None, maps: Tensor) -> Tensor:
-    """R F for ``maps`` F (B, C, H, W) and ``metric`` R (K, C), see :meth:`Extractor.metric`: (B, K, H, W)."""
-    return maps if metric is None else F.conv2d(maps, metric[:, :, None, None])
 
 
 class Extractor(nn.Module):
@@ -60,11 +54,18 @@ class Extractor(nn.Module):
         raise NotImplementedError
 
     def maps(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Like :meth:`forward`, but for the factor :meth:`metric`, which the caller applies where it is cheapest."""
+        """Maps f of ``layers`` from which the features follow by one matrix a layer, and their distances by its square.
+
+        Cheaper than :meth:`forward`, and all that losses need together with :meth:`metric`.
+        """
         return self.forward(image, layers)
 
     def metric(self, layer: str) -> Tensor | None:
-        """R (K, C), where the features of ``layer`` are R times its :meth:`maps`; None where they are the maps."""
+        """The symmetric M (C, C) with which ‖F − F'‖² = Σ (f − f')ᵀ M (f − f'), for the :meth:`maps` f of ``layer``.
+
+        The squared distance of two Gram matrices then is tr(D M D M) of the difference D of the maps' Gram matrices.
+        None stands for the identity.
+        """
         self.check_layers([layer])
         return None
 

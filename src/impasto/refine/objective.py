@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.features.extractor import Extractor, apply_metric
+from impasto.features.extractor import Extractor
 from impasto.losses import (
     ContentLoss,
     Normalization,
@@ -71,15 +71,18 @@ class Objective:
         self.device = content.device.type
         content_layers, style_layers = list(weights.content_layers), list(weights.style_layers)
         self.layers = sorted({*content_layers, *style_layers}, key=extractor.layers.index)
-        metrics = {layer: extractor.metric(layer) for layer in style_layers}
+        metrics = {layer: extractor.metric(layer) for layer in self.layers}
         with torch.no_grad(), self._precision():
-            features = extractor(content, content_layers)
+            features = extractor.maps(content, content_layers)
             grams = []
             for style in styles:
                 maps = extractor.maps(style, style_layers)
-                grams.append({layer: gram_matrix(maps[layer].float(), metrics[layer]) for layer in style_layers})
+                grams.append({layer: gram_matrix(maps[layer].float()) for layer in style_layers})
         self.content_loss = ContentLoss(
-            {layer: maps.float() for layer, maps in features.items()}, weights.content_layers, weights.normalization
+            {layer: maps.float() for layer, maps in features.items()},
+            weights.content_layers,
+            weights.normalization,
+            metrics,
         )
         self.style_loss = StyleLoss(
             {
@@ -103,10 +106,7 @@ class Objective:
         image = image.detach().requires_grad_()
         with self._precision():
             maps = self.extractor.maps(image, self.layers)
-            features = {
-                layer: apply_metric(self.extractor.metric(layer), maps[layer]) for layer in self.weights.content_layers
-            }
-        content, style = self.content_loss(features), self.style_loss(maps)
+        content, style = self.content_loss(maps), self.style_loss(maps)
         total = total_loss(content, style, self.content_weight, self.weights.normalization)
         if self.weights.tv_weight:
             total = total + self.weights.tv_weight * total_variation(image)
