@@ -24,9 +24,9 @@ def test_the_file_paints(run: Run, network: Path) -> None:
     ("arguments", "message"),
     [
         (("gone.safetensors", "net.onnx"), "gone.safetensors is not there; check the name"),
-        (("net.safetensors", "net.pb"), "net.pb: has to end in .onnx"),
+        (("net.safetensors", "net.pb"), "net.pb has to end in .onnx"),
         (("net.safetensors", "nowhere/net.onnx"), "there is no folder nowhere; make it first"),
-        (("net.safetensors", "taken.onnx"), "taken.onnx: exists already; name another file or add --force"),
+        (("net.safetensors", "taken.onnx"), "taken.onnx exists; name another file or add --force"),
         (("photo.png", "net.onnx"), "photo.png: cannot be read as an auto-encoder; give an intact file"),
     ],
 )

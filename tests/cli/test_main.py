@@ -36,6 +36,8 @@ COMMANDS = [
     ["predict", "attributes"],
     ["generate"],
     ["generate", "faces"],
+    ["export"],
+    ["export", "onnx"],
 ]
 
 
@@ -64,7 +66,7 @@ def test_help(run: Run, command: list[str], flag: str) -> None:
     assert result.err == ""
 
 
-@pytest.mark.parametrize("command", [[], ["weights"], ["train"], ["generate"]])
+@pytest.mark.parametrize("command", [[], ["weights"], ["train"], ["generate"], ["export"]])
 def test_a_command_that_is_none_yet_helps(run: Run, command: list[str]) -> None:
     result = run(*command)
     assert result.code == 0

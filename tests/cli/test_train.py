@@ -136,3 +136,9 @@ class TestCutShort:
         assert run(*BASIC, option).code == 0
         assert len(trained) == 1
         assert not self.CHECKPOINT.exists()
+
+    def test_there_is_nothing_to_go_on_from(self, run: Run, trained: list[dict[str, Any]]) -> None:
+        result = run(*BASIC, "--resume")
+        assert result.code == 0
+        assert f"--resume: there is no {self.CHECKPOINT} to go on from; beginning anew" in result.err
+        assert len(trained) == 1

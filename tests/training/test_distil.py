@@ -139,3 +139,15 @@ def test_a_checkpoint_of_other_settings(data: Path, tmp_path: Path) -> None:
             architecture=NARROW,
             checkpoint=tmp_path / "run",
         )
+
+
+@pytest.mark.parametrize("content", [b"", b"cut short", None], ids=["empty", "no archive", "another kind"])
+def test_a_damaged_checkpoint(data: Path, tmp_path: Path, content: bytes | None) -> None:
+    run = tmp_path / "run"
+    if content is None:
+        torch.save({"step": 3}, run)
+    else:
+        run.write_bytes(content)
+    for option, mend in (("checkpoint", "remove it, or train without --resume"), ("start_from", "name the checkpoint")):
+        with pytest.raises(ImpastoError, match=f"run: a damaged checkpoint; {mend}"):
+            train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", architecture=NARROW, **{option: run})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import typer
 from impasto.cli.report import note
 from impasto.errors import ImpastoError
 
-__all__ = ["checkpoint_of", "claim_checkpoint", "stoppable"]
+__all__ = ["checkpoint_of", "claim_checkpoint", "stoppable", "tell_of_a_beginning"]
 
 
 def checkpoint_of(output: Path) -> Path:
@@ -33,6 +33,12 @@ def claim_checkpoint(output: Path, *, resume: bool, force: bool) -> Path:
             )
         checkpoint.unlink()
     return checkpoint
+
+
+def tell_of_a_beginning(checkpoint: Path | None, tell: Callable[[str], None], *, resume: bool) -> None:
+    """Say it where ``resume`` was asked for and there is nothing to go on from."""
+    if resume and checkpoint is not None and not checkpoint.exists():
+        tell(f"--resume: there is no {checkpoint} to go on from; beginning anew")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import typer
 from impasto.cli import options
 from impasto.cli.options import Debug, Force, Quiet
 from impasto.cli.report import say
-from impasto.errors import ImpastoError
 
 app = typer.Typer(help="Write a network for other programs.")
 
@@ -33,12 +32,7 @@ def onnx(
 ) -> None:
     """Write MODEL, a network that paints, as ONNX: content, style and strength in, output out, of any size."""
     options.check_files(model)
-    if out.suffix != ".onnx":
-        raise ImpastoError(f"{out}: has to end in .onnx")
-    if not out.parent.is_dir():
-        raise ImpastoError(f"{out}: there is no folder {out.parent}; make it first")
-    if out.exists() and not force:
-        raise ImpastoError(f"{out}: exists already; name another file or add --force")
+    options.check_weights_out(out, force=force, option="", ending=".onnx")
 
     from impasto.files.atomic import write_atomically
     from impasto.instant.onnx import export

@@ -252,24 +252,28 @@ def check_files(*paths: str | Path) -> None:
             raise ImpastoError(f"{path} is not there; check the name")
 
 
-def check_weights_out(out: Path, *others: Path, force: bool) -> None:
-    """Refuse, before any training, a file of weights that cannot be written, or that would replace another.
+def check_weights_out(
+    out: Path, *others: Path, force: bool, option: str = "--out: ", ending: str = ".safetensors"
+) -> None:
+    """Refuse, before any work, a file of weights that cannot be written, or that would replace another.
 
     Args:
         out: the file.
         others: what comes beside it.
         force: replace what is there.
+        option: what errors begin with; nothing for an argument.
+        ending: that the file has to have.
 
     Raises:
         ImpastoError: another ending, no such folder, or one of them exists and ``force`` is not set.
     """
-    if out.suffix != ".safetensors":
-        raise ImpastoError(f"--out: {out} has to end in .safetensors")
+    if out.suffix != ending:
+        raise ImpastoError(f"{option}{out} has to end in {ending}")
     if not out.parent.is_dir():
-        raise ImpastoError(f"--out: there is no folder {out.parent}; make it first")
+        raise ImpastoError(f"{option}there is no folder {out.parent}; make it first")
     taken = next((path for path in (out, *others) if path.exists()), None)
     if taken is not None and not force:
-        raise ImpastoError(f"--out: {taken} exists; name another file or add --force")
+        raise ImpastoError(f"{option}{taken} exists; name another file or add --force")
 
 
 def one_voice(*, quiet: bool, json: bool) -> None:

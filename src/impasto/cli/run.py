@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.cli.checkpoints import checkpoint_of, stoppable
+from impasto.cli.checkpoints import checkpoint_of, stoppable, tell_of_a_beginning
 from impasto.cli.report import Reporter
 from impasto.errors import ImpastoError
 
@@ -78,8 +78,7 @@ def paint(
         return _paint_at_once(content, styles, reporter=reporter, settings=chosen, max_pixels=settings["max_pixels"])
     if settings.get("extractor", "auto" if method == "hybrid" else "") == "auto" and find_vgg19() is None:
         reporter.notice(_NO_VGG19)
-    if resume and checkpoint is not None and not checkpoint.is_file():
-        reporter.notice(f"--resume: there is no {checkpoint} to go on from; beginning anew")
+    tell_of_a_beginning(checkpoint, reporter.notice, resume=resume)
     reporter.expect(_plan(content, settings))
 
     def listen(record: Progress) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import options, train_attributes, train_autoencoder, train_faces
-from impasto.cli.checkpoints import claim_checkpoint, stoppable
+from impasto.cli.checkpoints import claim_checkpoint, stoppable, tell_of_a_beginning
 from impasto.cli.options import Debug, Force, Json, Quiet, Resume, Threads, at_least
 from impasto.cli.report import say, say_json
 from impasto.cli.training import TrainingReporter
@@ -97,6 +97,7 @@ def extractor(
         told = {"loss": record.loss, "errors": record.errors}
         reporter.step(record, told, f"loss {record.loss:.4f}  {errors}")
 
+    tell_of_a_beginning(checkpoint, reporter.log, resume=resume)
     with stoppable(checkpoint):
         errors = train(
             config,

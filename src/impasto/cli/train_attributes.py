@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import options
-from impasto.cli.checkpoints import claim_checkpoint, stoppable
+from impasto.cli.checkpoints import claim_checkpoint, stoppable, tell_of_a_beginning
 from impasto.cli.options import (
     Debug,
     Device,
@@ -99,8 +99,7 @@ def attributes(
         told = {"epoch": record.epoch, "loss": record.loss, "average_precision": record.average_precision}
         reporter.step(record, told, f"epoch {record.epoch}  loss {record.loss:.4f}{best}")
 
-    if resume and not checkpoint.exists():
-        reporter.log(f"--resume: there is no {checkpoint} to go on from; beginning anew")
+    tell_of_a_beginning(checkpoint, reporter.log, resume=resume)
     place = resolve_device(device.value)
     with stoppable(checkpoint):
         scores = train(

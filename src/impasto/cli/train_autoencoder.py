@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from impasto.cli import options
-from impasto.cli.checkpoints import claim_checkpoint, stoppable
+from impasto.cli.checkpoints import claim_checkpoint, stoppable, tell_of_a_beginning
 from impasto.cli.options import (
     Debug,
     Device,
@@ -149,6 +149,8 @@ def autoencoder(
         losses = "  ".join(f"{name} {loss:.4f}" for name, loss in record.losses.items())
         reporter.step(record, {"losses": record.losses}, losses)
 
+    if leads:
+        tell_of_a_beginning(checkpoint, reporter.log, resume=resume)
     with stoppable(checkpoint, tell=leads):
         scores = train(
             config,

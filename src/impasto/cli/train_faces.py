@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import options
-from impasto.cli.checkpoints import claim_checkpoint, stoppable
+from impasto.cli.checkpoints import claim_checkpoint, stoppable, tell_of_a_beginning
 from impasto.cli.options import (
     Debug,
     Device,
@@ -129,8 +129,7 @@ def faces(
             f"distance {record.distance:.3f}",
         )
 
-    if resume and not checkpoint.exists():
-        reporter.log(f"--resume: there is no {checkpoint} to go on from; beginning anew")
+    tell_of_a_beginning(checkpoint, reporter.log, resume=resume)
     place = resolve_device(device.value)
     with stoppable(checkpoint):
         result = train(

@@ -10,6 +10,7 @@ style loss compares. A share of the images are pictures that the student painted
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -189,6 +190,21 @@ def export(student: Student, path: str | Path, card: Mapping[str, Any]) -> None:
     write_atomically(Path(path), pack(halved(fold(student)), about))
 
 
+def read_training(path: str | Path, mend: str) -> dict[str, Any]:
+    """What a training left behind.
+
+    Raises:
+        ImpastoError: damaged, or of another kind; ``mend`` says what to do.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        if not {"config", "student", "optimizer", "schedule", "painted", "step"} <= state.keys():
+            raise KeyError
+    except (OSError, EOFError, KeyError, AttributeError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ImpastoError(f"{path}: a damaged checkpoint; {mend}") from error
+    return state
+
+
 def train(
     config: TrainConfig,
     data: str | Path,
@@ -225,7 +241,7 @@ def train(
     student = Student(architecture)
     generator = torch.Generator().manual_seed(config.seed)
     if start_from is not None:
-        student.load_state_dict(torch.load(start_from, weights_only=True)["student"])
+        student.load_state_dict(read_training(start_from, "name the checkpoint of a training")["student"])
     elif not (checkpoint and Path(checkpoint).is_file()):
         sample = augment(crops(images, FIRST_BATCHES * config.batch, config.side, generator), generator)
         fit_stem(student, teacher, sample[: 2 * config.batch])
@@ -243,7 +259,7 @@ def train(
     # Bytes, not floats: what was painted is only shown to teacher and student, never descended on again.
     painted = torch.empty(0, 3, config.side, config.side, dtype=torch.uint8)
     if checkpoint and Path(checkpoint).is_file():
-        state = torch.load(checkpoint, weights_only=True)
+        state = read_training(checkpoint, "remove it, or train without --resume")
         if state["config"] != asdict(config):
             raise ImpastoError(f"{checkpoint}: made with other settings; remove it or train with the same ones")
         student.load_state_dict(state["student"])
