@@ -1,8 +1,8 @@
 """The compact extractor: a small CNN that sees almost what VGG-19 sees, and ships inside the package.
 
-Its features F come with a projection P to VGG-19's feature space, T ≈ P F. Losses in VGG-19's space only need PᵀP, so
-the extractor returns R F with PᵀP = RᵀR (R from the QR decomposition of P): squared differences of features, and of
-Gram matrices, are then the ones of P F, at the width of the small network.
+Its maps F come with a projection P to VGG-19's feature space, T ≈ P F. Losses in VGG-19's space only need M = PᵀP,
+which is the metric of the maps. Its features are R F with RᵀR = M (R from the QR decomposition of P): squared
+differences of these, and of their Gram matrices, are the ones of P F, at the width of the small network.
 """
 
 from __future__ import annotations
