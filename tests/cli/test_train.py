@@ -25,8 +25,8 @@ def trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any
     def train(
         config: TrainConfig, data: Path, teacher: object, out: Path, *, callback: Callable[..., Any], **keywords: Any
     ) -> dict[str, float]:
-        calls.append({"config": config, "data": data, "teacher": teacher, "out": out, "to": keywords["checkpoint"]})
-        keywords["log"]("2 training images")
+        calls.append({"config": config, "data": data, "teacher": teacher, "out": out, **keywords})
+        calls[-1].pop("log")("2 training images")
         for step in (1, 2, 3):
             callback(TrainProgress(step, 3, 1 / step, {"relu1_1": 0.5 / step}, 7.0 * step))
         out.write_bytes(b"weights")
@@ -53,27 +53,33 @@ def test_defaults_are_the_librarys(run: Run, trained: list[dict[str, Any]]) -> N
             "data": Path("images"),
             "teacher": "the extractor vgg19",
             "out": Path("small.safetensors"),
-            "to": Path("small.safetensors.checkpoint"),
+            "devices": 1,
+            "device": "cpu",
+            "checkpoint": Path("small.safetensors.checkpoint"),
+            "start_from": None,
         }
     ]
 
 
 def test_every_option_arrives(run: Run, trained: list[dict[str, Any]]) -> None:
-    options = "--steps 5 --batch 2 --side 64 --learning-rate 0.01 --weight-decay 0 --gram-weight 2 --seed 9"
-    options += " --painted 1 --paint-every 7"
+    options = "--steps 5 --batch 4 --side 64 --learning-rate 0.01 --weight-decay 0 --gram-weight 2 --seed 9"
+    options += " --painted 1 --paint-every 7 --gradient-weight 0.5 --device cpu --devices 2 --precision bf16"
     assert run(*BASIC, *options.split()).code == 0
     assert asdict(trained[0]["config"]) == {
         **asdict(TrainConfig()),
         "steps": 5,
-        "batch": 2,
+        "batch": 4,
         "side": 64,
         "learning_rate": 0.01,
         "weight_decay": 0.0,
         "gram_weight": 2.0,
+        "gradient_weight": 0.5,
+        "precision": "bf16",
         "painted": 1,
         "paint_every": 7,
         "seed": 9,
     }
+    assert (trained[0]["device"], trained[0]["devices"]) == ("cpu", 2)
 
 
 def test_json(run: Run, trained: list[dict[str, Any]]) -> None:
@@ -97,6 +103,8 @@ def test_quiet(run: Run, trained: list[dict[str, Any]]) -> None:
         (("--out", "there.safetensors"), "--out: there.safetensors exists"),
         (("--steps", "0"), "'--steps': 0 is not a number from 1 up"),
         (("--painted", "13"), "--painted: 13 of 10 crops; give at most --batch"),
+        (("--devices", "3"), "--batch: 10 crops cannot be shared by 3 devices; give a multiple"),
+        (("--batch", "1", "--painted", "0", "--gradient-weight", "1"), "--gradient-weight: compares pictures"),
         (("--start-from", "gone.pt"), "--start-from: there is no gone.pt"),
         (("--side", "8"), "'--side': 8 is not a number from 32 up"),
     ],

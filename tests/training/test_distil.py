@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +17,11 @@ from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.features.compact import LAYERS, PIXEL_MEAN, Compact
-from impasto.features.extractor import VGG19_CHANNELS, Extractor
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, VGG19_CHANNELS, Extractor
+from impasto.refine.objective import Objective, Weights
 from impasto.training import distil
-from impasto.training.distil import Student, TrainConfig, TrainProgress, export, train
-from impasto.training.initialize import fit_to_teacher
+from impasto.training.distil import Lesson, Student, TrainConfig, TrainProgress, export, pixel_gradient, train
+from impasto.training.initialize import fit_stem, fit_to_teacher
 
 #: The shipped network, but narrow.
 NARROW = (
@@ -31,6 +35,8 @@ NARROW = (
     ("relu4_2", 16),
     ("relu5_1", 16),
 )
+pytest.importorskip("lightning_fabric")
+
 CONFIG = TrainConfig(steps=6, batch=2, side=32, checkpoint_seconds=0)
 
 
@@ -81,7 +87,7 @@ def test_the_file_sees_what_the_student_sees(data: Path, tmp_path: Path) -> None
     torch.manual_seed(0)
     student = Student(NARROW)
     images = torch.rand(8, 3, 32, 48)
-    distil.fit_stem(student, Teacher(), images)
+    fit_stem(student, Teacher(), images)
     fit_to_teacher(student, Teacher(), images, torch.Generator().manual_seed(0))
     student.train()
     for _ in range(30):
@@ -151,3 +157,74 @@ def test_a_damaged_checkpoint(data: Path, tmp_path: Path, content: bytes | None)
     for option, mend in (("checkpoint", "remove it, or train without --resume"), ("start_from", "name the checkpoint")):
         with pytest.raises(ImpastoError, match=f"run: a damaged checkpoint; {mend}"):
             train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", architecture=NARROW, **{option: run})
+
+
+def test_pixel_gradient_is_that_of_the_refinement() -> None:
+    """Of the first of two pictures, whose content and style are the second."""
+    extractor = Compact.from_file()
+    one, two = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    weights = Weights(1e-3, {CONTENT_LAYER: 1.0}, dict.fromkeys(STYLE_LAYERS, 0.2), (1.0,))
+    wanted, _ = Objective(extractor, two, [two], weights)(one)
+    found = pixel_gradient(extractor, torch.cat([one, two]))[:1]
+    torch.testing.assert_close(2 * found, wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max().item())
+
+
+def test_the_gradient_can_be_learned() -> None:
+    torch.manual_seed(0)
+    student, teacher, images = Student(NARROW), Teacher(), torch.rand(4, 3, 32, 32)
+    fit_stem(student, teacher, images)
+    fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(0))
+    lesson, errors = Lesson(student).train(), []
+    optimizer = torch.optim.Adam([p for p in student.parameters() if p.requires_grad], 2e-3)
+    wanted = pixel_gradient(teacher, images)
+    for _ in range(30):
+        maps, _ = lesson(images, teacher(images, LAYERS), wanted)
+        assert student.training, "batch norm learns its statistics from the features only"
+        errors.append(maps["gradient"].item())
+        optimizer.zero_grad()
+        maps["gradient"].backward()
+        optimizer.step()
+    assert errors[-1] < 0.7 * errors[0]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, {tests!r})
+from training.test_distil import NARROW, Teacher
+from impasto.training.distil import TrainConfig, train
+
+heard = []
+errors = train(
+    {config!r}, {data!r}, Teacher(), {out!r}, architecture=NARROW, devices=2, callback=heard.append
+)
+sys.stdout.write(f"{{len(heard)}} {{errors['relu4_1']}}\\n")
+"""
+
+
+def test_two_processes_train_one_student(data: Path, tmp_path: Path) -> None:
+    config = TrainConfig(steps=4, batch=4, side=32, painted=2, paint_every=2, gradient_weight=0.1)
+    script = tmp_path / "two.py"
+    out = tmp_path / "two.safetensors"
+    tests = str(Path(__file__).parents[1])
+    script.write_text(SCRIPT.format(tests=tests, data=str(data), out=str(out), config=config), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    heard, errors = zip(*sorted(line.split() for line in done.stdout.splitlines()), strict=True)
+    assert heard == ("0", "4"), "the second process is silent"
+    assert len(set(errors)) == 1, "and is told the scores"
+    single = train(config, data, Teacher(), tmp_path / "one.safetensors", architecture=NARROW)
+    assert single["relu4_1"] == pytest.approx(float(errors[0]), rel=0.2), "which are nearly those of one process"
+
+
+def test_a_batch_that_cannot_be_shared(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImpastoError, match="--batch: 2 crops cannot be shared by 3 devices; give a multiple"):
+        train(CONFIG, data, Teacher(), tmp_path / "out.safetensors", architecture=NARROW, devices=3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +11,22 @@ import typer
 
 from impasto.cli import options, train_attributes, train_autoencoder, train_faces
 from impasto.cli.checkpoints import claim_checkpoint, stoppable, tell_of_a_beginning
-from impasto.cli.options import Debug, Force, Json, Quiet, Resume, Threads, at_least
+from impasto.cli.options import (
+    Debug,
+    Device,
+    Force,
+    Json,
+    Precision,
+    Quiet,
+    Resume,
+    Threads,
+    Where,
+    at_least,
+)
 from impasto.cli.report import say, say_json
 from impasto.cli.training import TrainingReporter
 from impasto.errors import ImpastoError
+from impasto.training.devices import check_shares
 
 if TYPE_CHECKING:
     from impasto.training.distil import TrainProgress
@@ -44,6 +58,13 @@ def extractor(
     learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 1.5e-3,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.", callback=at_least(0))] = 1e-4,
     gram_weight: Annotated[float, typer.Option(help="Of the error of the Gram matrices.", callback=at_least(0))] = 1.0,
+    gradient_weight: Annotated[
+        float,
+        typer.Option(
+            help="Of the error of the gradient that reaches the pixels; triples the time of a step.",
+            callback=at_least(0),
+        ),
+    ] = 0.0,
     painted: Annotated[
         int, typer.Option(help="Crops a step that the network itself painted.", callback=at_least(0))
     ] = 4,
@@ -53,6 +74,16 @@ def extractor(
         Path | None,
         typer.Option(metavar="FILE", help="Checkpoint of an earlier training to begin with.", show_default=False),
     ] = None,
+    device: Where = Device.auto,
+    devices: Annotated[
+        int,
+        typer.Option(
+            help="Processes that share each batch, one a GPU.", callback=at_least(1), rich_help_panel=options.MACHINE
+        ),
+    ] = 1,
+    precision: Annotated[
+        Precision, typer.Option(help="Of the arithmetic.", rich_help_panel=options.MACHINE)
+    ] = Precision.auto,
     threads: Threads = None,
     resume: Resume = False,
     force: Force = False,
@@ -60,25 +91,36 @@ def extractor(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train the compact extractor: a small CNN learns to see what VGG-19 sees."""
+    """Train the compact extractor: a small CNN learns to see what VGG-19 sees.
+
+    Needs the extra 'train': pip install 'impasto[train]'.
+    """
+    # With several devices this command runs once for each, and one of them does the talking.
+    leads = os.environ.get("LOCAL_RANK", "0") == "0"
     options.one_voice(quiet=quiet, json=json)
+    quiet = quiet or not leads
     options.check_word_or_file(teacher, ("vgg19",), "--teacher")
     if not data.is_dir():
         raise ImpastoError(f"--data: {data} is no folder; name one with images in it")
     options.check_weights_out(out, force=force)
     if painted > batch:
         raise ImpastoError(f"--painted: {painted} of {batch} crops; give at most --batch")
+    check_shares(batch, devices, "crops")
+    if gradient_weight and batch < 2 * devices:
+        raise ImpastoError("--gradient-weight: compares pictures of a batch, two on each device; give a larger --batch")
     if start_from is not None and not start_from.is_file():
         raise ImpastoError(f"--start-from: there is no {start_from}; name the checkpoint of an earlier training")
+    if find_spec("lightning_fabric") is None:
+        raise ImpastoError("lightning_fabric missing; install what training needs: pip install 'impasto[train]'")
     checkpoint = claim_checkpoint(out, resume=resume, force=force)
     options.set_threads(threads)
 
     from impasto.features import load_extractor
-    from impasto.machine import keep_freed_memory
+    from impasto.machine import keep_freed_memory, resolve_device, resolve_precision
     from impasto.training.distil import TrainConfig, train
 
     keep_freed_memory()
-
+    place = resolve_device(device.value)
     config = TrainConfig(
         steps=steps,
         batch=batch,
@@ -86,29 +128,36 @@ def extractor(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         gram_weight=gram_weight,
+        gradient_weight=gradient_weight,
         painted=painted,
         paint_every=paint_every,
+        precision=resolve_precision(precision.value, place),
         seed=seed,
     )
     reporter = TrainingReporter(quiet=quiet, json=json)
 
     def listen(record: TrainProgress) -> None:
-        errors = "  ".join(f"{layer[4:]} {error:.3f}" for layer, error in record.errors.items())
+        errors = "  ".join(f"{layer.removeprefix('relu')} {error:.3f}" for layer, error in record.errors.items())
         told = {"loss": record.loss, "errors": record.errors}
         reporter.step(record, told, f"loss {record.loss:.4f}  {errors}")
 
-    tell_of_a_beginning(checkpoint, reporter.log, resume=resume)
-    with stoppable(checkpoint):
+    if leads:
+        tell_of_a_beginning(checkpoint, reporter.log, resume=resume)
+    with stoppable(checkpoint, tell=leads):
         errors = train(
             config,
             data,
             load_extractor(teacher),
             out,
+            devices=devices,
+            device=place,
             checkpoint=checkpoint,
             start_from=start_from,
             callback=listen,
             log=reporter.log,
         )
+    if not leads:
+        return
     checkpoint.unlink(missing_ok=True)
     if json:
         say_json({"output": str(out), "errors": errors})

@@ -26,6 +26,7 @@ from impasto.cli.options import (
 from impasto.cli.report import say, say_json
 from impasto.cli.training import TrainingReporter
 from impasto.errors import ImpastoError
+from impasto.training.devices import check_shares
 
 if TYPE_CHECKING:
     from impasto.training.autoencoder import Step
@@ -109,8 +110,7 @@ def autoencoder(
     options.check_weights_out(out, force=force)
     if side % 16:
         raise ImpastoError(f"--side: {side} is no multiple of 16; give {side // 16 * 16}")
-    if batch % devices:
-        raise ImpastoError(f"--batch: {batch} pairs cannot be shared by {devices} devices; give a multiple")
+    check_shares(batch, devices, "pairs")
     if adversarial_weight is not None and not adversarial:
         raise ImpastoError("--adversarial-weight: weighs a critic, and there is none; add --adversarial")
     if start_from is not None and not start_from.is_file():

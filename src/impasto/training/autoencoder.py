@@ -9,7 +9,6 @@ by one row, so that the same crops make other pairs.
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import pickle
 import time
@@ -32,6 +31,7 @@ from impasto.machine import keep_freed_memory
 from impasto.networks.autoencoder import AutoEncoder
 from impasto.networks.discriminator import Critic, critic_loss, painter_loss
 from impasto.training.data import crops, list_images, read_images
+from impasto.training.devices import check_shares, start_fabric
 from impasto.training.evaluation import Scores, evaluate, validation_pairs
 from impasto.training.journal import Journal
 
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 __all__ = ["Step", "TrainConfig", "critic_path", "list_pictures", "train"]
-
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 #: Of the final evaluation and of the sheets.
 JUDGED_PAIRS, JUDGED_SIDE = 40, 256
@@ -185,24 +183,6 @@ def pair_losses(grams: Tensor, targets: Tensor) -> Tensor:
     return losses
 
 
-def start_fabric(devices: int, device: str, precision: str) -> Fabric:
-    """One process for each of ``devices``; all but the first are started here, as this same command."""
-    try:
-        from lightning_fabric import Fabric
-    except ImportError as error:
-        raise ImpastoError("training needs lightning-fabric: pip install 'impasto[train]'") from error
-    # It tells of every process it starts, and only commands print.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric = Fabric(
-        accelerator=device,
-        devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
-        precision=PRECISIONS[precision],  # type: ignore[arg-type]
-    )
-    fabric.launch()
-    return fabric
-
-
 def train(
     config: TrainConfig,
     content: Path,
@@ -244,8 +224,7 @@ def train(
     Raises:
         ImpastoError: no images, a checkpoint of other settings, or a loss that is not a number.
     """
-    if config.batch % devices:
-        raise ImpastoError(f"--batch: {config.batch} pairs cannot be shared by {devices} devices; give a multiple")
+    check_shares(config.batch, devices, "pairs")
     listed = [
         list_pictures(folder, split, option)
         for split in ("train", "validation")

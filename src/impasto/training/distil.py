@@ -4,15 +4,17 @@ Read from top to bottom: configuration, network, loss, loop, export. The student
 :mod:`impasto.training.initialize`, and has batch norm while it trains; for the shipped file it is folded into the
 convolutions. A projection P for each layer carries the student's features F to the teacher's T. The loss is the
 relative error of P F against T, and of the Gram matrices P F Fᵀ Pᵀ against T Tᵀ, because Gram matrices are what the
-style loss compares. A share of the images are pictures that the student painted itself, see
+style loss compares; where asked for, also that of the gradient that a refinement through the student sends to the
+pixels, against the teacher's. A share of the images are pictures that the student painted itself, see
 :mod:`impasto.training.painted`.
 """
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,12 +25,15 @@ from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.features.compact import ARCHITECTURE, FORMAT, LAYERS, PIXEL_MEAN, Architecture, Compact, walk
-from impasto.features.extractor import VGG19_CHANNELS, Extractor
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, VGG19_CHANNELS, Extractor
 from impasto.files.atomic import write_atomically
 from impasto.files.cards import halved, pack
 from impasto.files.state import write_state
+from impasto.losses import content_loss, style_loss, total_loss
+from impasto.networks.moments import full_precision
 from impasto.training.data import augment, crops, list_images, read_images
-from impasto.training.initialize import fit_to_teacher
+from impasto.training.devices import check_shares, start_fabric
+from impasto.training.initialize import fit_stem, fit_to_teacher
 from impasto.training.painted import paint_batch
 
 __all__ = ["Student", "TrainConfig", "TrainProgress", "evaluate", "export", "train"]
@@ -49,8 +54,11 @@ class TrainConfig:
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-4
     gram_weight: float = 1.0
+    gradient_weight: float = 0.0
+    gradient_crops: int = 2  # of a batch, on each device, whose gradients are compared, with a weight above 0
     painted: int = 4  # of the crops in a batch, once there are any
     paint_every: int = 50  # steps
+    precision: str = "fp32"
     seed: int = 0
     checkpoint_seconds: float = 120.0
 
@@ -62,7 +70,7 @@ class TrainProgress:
     step: int
     steps: int
     loss: float
-    errors: dict[str, float]
+    errors: dict[str, float]  # of the features by layer, and of the ``gradient`` where it is compared
     seconds: float
 
 
@@ -107,38 +115,82 @@ class Student(nn.Module):
         return cast(nn.Conv2d, self.projections[layer]).weight[:, :, 0, 0] * self.scales[LAYERS.index(layer)]
 
 
-def fit_stem(student: Student, teacher: Extractor, images: Tensor) -> None:
-    """Make relu1_1 exact: above zero the teacher's map is linear in a 3 × 3 patch, so least squares finds it."""
-    target = teacher(images, ["relu1_1"])["relu1_1"][:, :, 1:-1, 1:-1]
-    patches = F.unfold(images - student.mean, 3).transpose(1, 2).reshape(-1, 27).double()
-    patches = torch.cat([patches, torch.ones(len(patches), 1, dtype=torch.float64)], dim=1)
-    rows = target.permute(0, 2, 3, 1).reshape(len(patches), -1).double()
-    # Whole multiples of the input's rounding carry no information: a trace of ridge keeps rarely active channels sane.
-    ridge = 1e-9 * len(patches) * torch.eye(28, dtype=torch.float64)
-    stem = cast(nn.Conv2d, student.convolutions["relu1_1"])
-    identity = cast(nn.Conv2d, student.projections["relu1_1"])
-    with torch.no_grad():
-        for channel in range(rows.shape[1]):
-            active = rows[:, channel] > 0
-            A, y = patches[active], rows[active, channel]
-            solution = torch.linalg.solve(A.T @ A + ridge, A.T @ y).float()
-            stem.weight[channel] = solution[:27].view(3, 3, 3)
-            cast(Tensor, stem.bias)[channel] = solution[27]
-        identity.weight.copy_(torch.eye(64)[:, :, None, None])
+class Lesson(nn.Module):
+    """What the student gets wrong in a batch, in one forward pass, as several devices need it."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(
+        self, images: Tensor, targets: Mapping[str, Tensor], gradient: Tensor | None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Relative squared errors of the features by layer, with that of the ``gradient``, and of the Gram matrices.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            targets: the teacher's maps of them.
+            gradient: the teacher's :func:`pixel_gradient` of the first of them, or None.
+        """
+        maps, grams = layer_errors(self.student, self.student(images), targets)
+        if gradient is not None:
+            # As it ships, with the statistics of batch norm fixed: no picture's gradient depends on the others.
+            self.student.eval()
+            own = pixel_gradient(self.teach, images[: len(gradient)], differentiable=True)
+            self.student.train()
+            # Over all pictures together: one that is in its style already has hardly a gradient to compare.
+            maps["gradient"] = (own - gradient).square().sum() / gradient.square().sum().clamp_min(1e-12)
+        return maps, grams
+
+    def teach(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The student in the teacher's place: P F at every layer."""
+        features = self.student(images)
+        return {layer: apply(self.student.projection(layer), features[layer]) for layer in layers}
+
+
+def apply(P: Tensor, maps: Tensor) -> Tensor:
+    """P F (B, N, H, W) for maps F (B, n, H, W)."""
+    return F.conv2d(maps, P[:, :, None, None])
 
 
 def layer_errors(
-    student: Student, features: dict[str, Tensor], targets: dict[str, Tensor]
+    student: Student, features: Mapping[str, Tensor], targets: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Relative squared errors of the features, and of the Gram matrices, for every layer."""
     maps, grams = {}, {}
     for layer, target in targets.items():
-        P = student.projection(layer)
-        f, t = features[layer].flatten(2), target.flatten(2)
-        maps[layer] = (P @ f - t).square().sum() / t.square().sum()
-        G, T = P @ (f @ f.mT) @ P.mT, t @ t.mT
-        grams[layer] = ((G - T).square().sum(dim=(1, 2)) / T.square().sum(dim=(1, 2)).clamp_min(1e-12)).mean()
+        with full_precision(target):
+            P = student.projection(layer)
+            f, t = features[layer].flatten(2).float(), target.flatten(2).float()
+            maps[layer] = (P @ f - t).square().sum() / t.square().sum()
+            G, T = P @ (f @ f.mT) @ P.mT, t @ t.mT
+            grams[layer] = ((G - T).square().sum(dim=(1, 2)) / T.square().sum(dim=(1, 2)).clamp_min(1e-12)).mean()
     return maps, grams
+
+
+def pixel_gradient(
+    see: Callable[[Tensor, Sequence[str]], Mapping[str, Tensor]], images: Tensor, *, differentiable: bool = False
+) -> Tensor:
+    """What a refinement sends back to the pixels of every picture, whose content and style are the picture before it.
+
+    Args:
+        see: gives the maps of pictures at layers.
+        images: (B, 3, H, W) in [0, 1], at least two.
+        differentiable: whether the result (B, 3, H, W) can be differentiated in turn.
+    """
+    with torch.enable_grad():
+        images = images.detach().requires_grad_()
+        maps = see(images, LAYERS)
+        with full_precision(images):
+            content = maps[CONTENT_LAYER].float()
+            style = torch.zeros((), device=images.device)
+            for layer in STYLE_LAYERS:
+                rows = maps[layer].flatten(2).float()
+                gram = rows @ rows.mT / rows.shape[2]  # Not gram_matrix: its gradient has none in turn.
+                style = style + style_loss(gram, gram.detach().roll(1, 0)) / len(STYLE_LAYERS)
+            total = total_loss(content_loss(content, content.detach().roll(1, 0)), style, 1e-3)
+        (gradient,) = torch.autograd.grad(total, images, create_graph=differentiable)
+    return gradient
 
 
 @torch.no_grad()
@@ -155,7 +207,7 @@ def evaluate(
             top, left = (image.shape[1] - cut) // 2, (image.shape[2] - cut) // 2
             square = image[None, :, top : top + cut, left : left + cut].float() / 255
             rows.append(F.interpolate(square, size=(side, side), mode="bilinear", antialias=True, align_corners=False))
-        squares = torch.cat(rows)
+        squares = torch.cat(rows).to(student.mean.device)
         features, targets = student(squares), teacher(squares, LAYERS)
         for layer in LAYERS:
             t = targets[layer].flatten(2)
@@ -212,6 +264,8 @@ def train(
     out: str | Path,
     *,
     architecture: Architecture = ARCHITECTURE,
+    devices: int = 1,
+    device: str = "cpu",
     checkpoint: str | Path | None = None,
     start_from: str | Path | None = None,
     callback: Callable[[TrainProgress], bool | None] | None = None,
@@ -225,6 +279,8 @@ def train(
         teacher: VGG-19.
         out: the safetensors file to write.
         architecture: names and widths of the convolutions.
+        devices: how many processes share a batch; on a CPU they share its cores, too.
+        device: ``cpu``, ``cuda`` or ``mps``.
         checkpoint: file that is written every ``config.checkpoint_seconds``, and continued from if it exists.
         start_from: checkpoint of an earlier training, whatever its settings, whose network this one begins with.
         callback: receives a :class:`TrainProgress` after each step; returning True stops the run.
@@ -233,16 +289,22 @@ def train(
     Raises:
         ImpastoError: no images, a checkpoint of other settings, or a loss that is not a number.
     """
+    check_shares(config.batch, devices, "crops")
+    fabric = start_fabric(devices, device, config.precision)
+    leads = fabric.is_global_zero
     torch.manual_seed(config.seed)
     images = read_images(list_images(data, "train"))
     validation = read_images(list_images(data, "validation"))
-    log(f"{len(images)} training and {len(validation)} validation images")
+    if leads:
+        log(f"{len(images)} training and {len(validation)} validation images")
 
+    # The student, as it begins. Only the first process looks for it: the others are given its weights.
     student = Student(architecture)
     generator = torch.Generator().manual_seed(config.seed)
+    going_on = checkpoint is not None and Path(checkpoint).is_file()
     if start_from is not None:
         student.load_state_dict(read_training(start_from, "name the checkpoint of a training")["student"])
-    elif not (checkpoint and Path(checkpoint).is_file()):
+    elif leads and not going_on:
         sample = augment(crops(images, FIRST_BATCHES * config.batch, config.side, generator), generator)
         fit_stem(student, teacher, sample[: 2 * config.batch])
         fit_to_teacher(student, teacher, sample, generator)
@@ -254,11 +316,13 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.05, final_div_factor=1e3
     )
+    lesson, student_optimizer = fabric.setup(Lesson(student), optimizer)
+    teacher.to(fabric.device)
 
     first = 0
     # Bytes, not floats: what was painted is only shown to teacher and student, never descended on again.
     painted = torch.empty(0, 3, config.side, config.side, dtype=torch.uint8)
-    if checkpoint and Path(checkpoint).is_file():
+    if checkpoint is not None and going_on:
         state = read_training(checkpoint, "remove it, or train without --resume")
         if state["config"] != asdict(config):
             raise ImpastoError(f"{checkpoint}: made with other settings; remove it or train with the same ones")
@@ -266,55 +330,86 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         first, painted = state["step"], state["painted"]
-        log(f"continuing after step {first}")
+        if leads:
+            log(f"continuing after step {first}")
 
-    def keep() -> None:
-        if checkpoint:
+    def keep(done: int) -> None:
+        if checkpoint is not None and leads:
             state = {
                 "config": asdict(config),
                 "student": student.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
                 "painted": painted,
-                "step": step + 1,
+                "step": done,
             }
             write_state(checkpoint, state)
 
-    step = first - 1
+    done = first
     started = saved = time.monotonic()
     student.train()
     for step in range(first, config.steps):
         # A generator for each step makes a resumed run see what an undisturbed one would have seen.
         generator.manual_seed(config.seed * 1_000_003 + step + 1)
         if config.painted and step and step % config.paint_every == 0:
-            painter = Compact.from_tensors({n: t.float() for n, t in fold(student).items()}, student.architecture)
             pairs = [crops(images, config.batch, config.side, generator) for _ in ("contents", "styles")]
-            fresh = (paint_batch(painter, pairs[0], pairs[1], generator) * 255).round().byte()
-            painted = torch.cat([painted, fresh])[-PAINTED_KEPT:]
+            fresh = paint(student, pairs[0], pairs[1], generator) if leads else None
+            painted = torch.cat([painted, cast(Tensor, fabric.broadcast(fresh))])[-PAINTED_KEPT:]
+            # Who painted drew numbers that the other processes did not.
+            generator.manual_seed(-(config.seed * 1_000_003 + step + 1))
         batch = augment(crops(images, config.batch, config.side, generator), generator)
         if len(painted):
             rows = torch.randint(len(painted), (config.painted,), generator=generator)
             batch[: config.painted] = painted[rows].float() / 255
-        with torch.no_grad():
+        batch = batch[fabric.global_rank :: devices].to(fabric.device)
+
+        with torch.no_grad(), fabric.autocast():
             targets = teacher(batch, LAYERS[1:])
-        maps, grams = layer_errors(student, student(batch), targets)
+        gradient = None
+        if config.gradient_weight:
+            with fabric.autocast():
+                gradient = pixel_gradient(teacher, batch[: config.gradient_crops])
+        maps, grams = lesson(batch, targets, gradient)
+        compared = maps.pop("gradient", None)
         loss = torch.stack([*maps.values(), *(config.gram_weight * value for value in grams.values())]).sum()
-        if not torch.isfinite(loss):
+        if compared is not None:
+            loss = loss + config.gradient_weight * compared
+            maps["gradient"] = compared
+        student_optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        fabric.clip_gradients(lesson, student_optimizer, max_norm=5.0, error_if_nonfinite=False)
+        # One exchange between the processes and one wait for the device, for all of them.
+        said = cast(Tensor, fabric.all_reduce(torch.stack([loss.detach(), *(v.detach() for v in maps.values())])))
+        values = said.tolist()
+        if not math.isfinite(values[0]):
             raise ImpastoError(f"step {step + 1}: the loss is not a number; lower --learning-rate")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
-        optimizer.step()
+        student_optimizer.step()
         schedule.step()
-        now = time.monotonic()
-        if callback:
-            errors = {layer: value.item() for layer, value in maps.items()}
-            if callback(TrainProgress(step + 1, config.steps, loss.item(), errors, now - started)):
-                break
-        if now - saved > config.checkpoint_seconds:
-            keep()
-            saved = now
-    keep()
-    errors = evaluate(student, teacher, validation)
-    export(student, out, {"errors": {k: round(v, 4) for k, v in errors.items()}, "config": asdict(config)})
-    return errors
+
+        done, now = step + 1, time.monotonic()
+        stop = False
+        if leads:
+            errors = dict(zip(maps, values[1:], strict=True))
+            stop = bool(callback and callback(TrainProgress(done, config.steps, values[0], errors, now - started)))
+            if now - saved > config.checkpoint_seconds:
+                keep(done)
+                saved = now
+        if fabric.broadcast(stop):
+            break
+    keep(done)
+    errors = {}
+    if leads:
+        errors = evaluate(student, teacher, validation)
+        card = {"errors": {k: round(v, 4) for k, v in errors.items()}, "config": asdict(config)}
+        export(student, out, card)
+    fabric.barrier()
+    return cast(dict[str, float], fabric.broadcast(errors))
+
+
+def paint(student: Student, contents: Tensor, styles: Tensor, generator: torch.Generator) -> Tensor:
+    """What the student would paint if it shipped now, uint8 (B, 3, H, W)."""
+    device = student.mean.device
+    tensors = {name: tensor.float() for name, tensor in fold(student).items()}
+    painter = Compact.from_tensors(tensors, student.architecture).to(device)
+    pictures = paint_batch(painter, contents.to(device), styles.to(device), generator)
+    return (pictures * 255).round().byte().cpu()

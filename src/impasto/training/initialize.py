@@ -21,11 +21,31 @@ from impasto.features.extractor import Extractor
 if TYPE_CHECKING:
     from impasto.training.distil import Student
 
-__all__ = ["fit_to_teacher"]
+__all__ = ["fit_stem", "fit_to_teacher"]
 
 #: Positions that a least-squares problem sees for each of its unknowns, and rounds of the nonlinear one.
 SAMPLES, ROUNDS = 24, 60
 RIDGE = 2e-3
+
+
+def fit_stem(student: Student, teacher: Extractor, images: Tensor) -> None:
+    """Make relu1_1 exact: above zero the teacher's map is linear in a 3 × 3 patch, so least squares finds it."""
+    target = teacher(images, ["relu1_1"])["relu1_1"][:, :, 1:-1, 1:-1]
+    patches = F.unfold(images - student.mean, 3).transpose(1, 2).reshape(-1, 27).double()
+    patches = torch.cat([patches, torch.ones(len(patches), 1, dtype=torch.float64)], dim=1)
+    rows = target.permute(0, 2, 3, 1).reshape(len(patches), -1).double()
+    # Whole multiples of the input's rounding carry no information: a trace of ridge keeps rarely active channels sane.
+    ridge = 1e-9 * len(patches) * torch.eye(28, dtype=torch.float64)
+    stem = cast(nn.Conv2d, student.convolutions["relu1_1"])
+    identity = cast(nn.Conv2d, student.projections["relu1_1"])
+    with torch.no_grad():
+        for channel in range(rows.shape[1]):
+            active = rows[:, channel] > 0
+            A, y = patches[active], rows[active, channel]
+            solution = torch.linalg.solve(A.T @ A + ridge, A.T @ y).float()
+            stem.weight[channel] = solution[:27].view(3, 3, 3)
+            cast(Tensor, stem.bias)[channel] = solution[27]
+        identity.weight.copy_(torch.eye(64)[:, :, None, None])
 
 
 @torch.no_grad()
