@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,9 +155,22 @@ def test_a_damaged_checkpoint(data: Path, tmp_path: Path, content: bytes | None)
         torch.save({"step": 3}, run)
     else:
         run.write_bytes(content)
-    for option, mend in (("checkpoint", "remove it, or train without --resume"), ("start_from", "name the checkpoint")):
-        with pytest.raises(ImpastoError, match=f"run: a damaged checkpoint; {mend}"):
-            train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", architecture=NARROW, **{option: run})
+    with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it, or train without --resume"):
+        train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", architecture=NARROW, checkpoint=run)
+
+
+def test_a_training_goes_on_from_the_file_of_another(data: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    ended = train(CONFIG, data, Teacher(), first, architecture=NARROW)
+    lines: list[str] = []
+    gentle = replace(CONFIG, steps=1, learning_rate=1e-9)
+    train(gentle, data, Teacher(), second, architecture=NARROW, start_from=first, log=lines.append)
+    began = dict(part.split() for part in lines[1].removeprefix(f"{first}: ").split(", "))
+    for layer, error in ended.items():
+        # What crops of the training teach batch norm and what fp16 rounds makes little of a difference.
+        assert float(began[layer]) == pytest.approx(error, abs=0.02), layer
+    with pytest.raises(ImpastoError, match=r"--start-from: .*first.safetensors holds a network of other widths"):
+        train(CONFIG, data, Teacher(), second, architecture=(*NARROW[:-1], ("relu5_1", 8)), start_from=first)
 
 
 def test_pixel_gradient_is_that_of_the_refinement() -> None:

@@ -72,7 +72,7 @@ def extractor(
     seed: Annotated[int, typer.Option(help="Of weights, crops and their order.", callback=at_least(0))] = 0,
     start_from: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Checkpoint of an earlier training to begin with.", show_default=False),
+        typer.Option(metavar="FILE", help="Network of an earlier training to begin with.", show_default=False),
     ] = None,
     device: Where = Device.auto,
     devices: Annotated[
@@ -109,7 +109,7 @@ def extractor(
     if gradient_weight and batch < 2 * devices:
         raise ImpastoError("--gradient-weight: compares pictures of a batch, two on each device; give a larger --batch")
     if start_from is not None and not start_from.is_file():
-        raise ImpastoError(f"--start-from: there is no {start_from}; name the checkpoint of an earlier training")
+        raise ImpastoError(f"--start-from: there is no {start_from}; name the file of an earlier training")
     if find_spec("lightning_fabric") is None:
         raise ImpastoError("lightning_fabric missing; install what training needs: pip install 'impasto[train]'")
     checkpoint = claim_checkpoint(out, resume=resume, force=force)

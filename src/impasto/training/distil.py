@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,7 +34,7 @@ from impasto.losses import content_loss, style_loss, total_loss
 from impasto.networks.moments import full_precision
 from impasto.training.data import augment, crops, list_images, read_images
 from impasto.training.devices import check_shares, start_fabric
-from impasto.training.initialize import fit_stem, fit_to_teacher
+from impasto.training.initialize import fit_stem, fit_to_teacher, fit_to_weights
 from impasto.training.painted import paint_batch
 
 __all__ = ["Student", "TrainConfig", "TrainProgress", "evaluate", "export", "train"]
@@ -242,18 +243,29 @@ def export(student: Student, path: str | Path, card: Mapping[str, Any]) -> None:
     write_atomically(Path(path), pack(halved(fold(student)), about))
 
 
-def read_training(path: str | Path, mend: str) -> dict[str, Any]:
+def read_start(path: str | Path, architecture: Architecture) -> dict[str, Tensor]:
+    """The weights of an earlier training.
+
+    Raises:
+        ImpastoError: damaged, of another kind, or of another architecture.
+    """
+    if Compact.from_file(path).architecture != tuple(architecture):
+        raise ImpastoError(f"--start-from: {path} holds a network of other widths; train from nothing instead")
+    return load_file(path)
+
+
+def read_training(path: str | Path) -> dict[str, Any]:
     """What a training left behind.
 
     Raises:
-        ImpastoError: damaged, or of another kind; ``mend`` says what to do.
+        ImpastoError: damaged, or of another kind.
     """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         if not {"config", "student", "optimizer", "schedule", "painted", "step"} <= state.keys():
             raise KeyError
     except (OSError, EOFError, KeyError, AttributeError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ImpastoError(f"{path}: a damaged checkpoint; {mend}") from error
+        raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or train without --resume") from error
     return state
 
 
@@ -282,7 +294,7 @@ def train(
         devices: how many processes share a batch; on a CPU they share its cores, too.
         device: ``cpu``, ``cuda`` or ``mps``.
         checkpoint: file that is written every ``config.checkpoint_seconds``, and continued from if it exists.
-        start_from: checkpoint of an earlier training, whatever its settings, whose network this one begins with.
+        start_from: file of an earlier training, whatever its settings, with whose network this one begins.
         callback: receives a :class:`TrainProgress` after each step; returning True stops the run.
         log: receives a line now and then.
 
@@ -302,14 +314,16 @@ def train(
     student = Student(architecture)
     generator = torch.Generator().manual_seed(config.seed)
     going_on = checkpoint is not None and Path(checkpoint).is_file()
-    if start_from is not None:
-        student.load_state_dict(read_training(start_from, "name the checkpoint of a training")["student"])
-    elif leads and not going_on:
+    if leads and not going_on:
         sample = augment(crops(images, FIRST_BATCHES * config.batch, config.side, generator), generator)
-        fit_stem(student, teacher, sample[: 2 * config.batch])
-        fit_to_teacher(student, teacher, sample, generator)
+        if start_from is not None:
+            fit_to_weights(student, read_start(start_from, student.architecture), sample)
+        else:
+            fit_stem(student, teacher, sample[: 2 * config.batch])
+            fit_to_teacher(student, teacher, sample, generator)
         start = evaluate(student, teacher, validation)
-        log("least squares: " + ", ".join(f"{layer} {error:.3f}" for layer, error in start.items()))
+        came_from = "least squares" if start_from is None else start_from
+        log(f"{came_from}: " + ", ".join(f"{layer} {error:.3f}" for layer, error in start.items()))
     optimizer = torch.optim.AdamW(
         [p for p in student.parameters() if p.requires_grad], lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -323,7 +337,7 @@ def train(
     # Bytes, not floats: what was painted is only shown to teacher and student, never descended on again.
     painted = torch.empty(0, 3, config.side, config.side, dtype=torch.uint8)
     if checkpoint is not None and going_on:
-        state = read_training(checkpoint, "remove it, or train without --resume")
+        state = read_training(checkpoint)
         if state["config"] != asdict(config):
             raise ImpastoError(f"{checkpoint}: made with other settings; remove it or train with the same ones")
         student.load_state_dict(state["student"])

@@ -9,6 +9,7 @@ Networks" (arXiv:1707.06168).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -21,7 +22,7 @@ from impasto.features.extractor import Extractor
 if TYPE_CHECKING:
     from impasto.training.distil import Student
 
-__all__ = ["fit_stem", "fit_to_teacher"]
+__all__ = ["fit_stem", "fit_to_teacher", "fit_to_weights"]
 
 #: Positions that a least-squares problem sees for each of its unknowns, and rounds of the nonlinear one.
 SAMPLES, ROUNDS = 24, 60
@@ -94,6 +95,39 @@ def fit_to_teacher(student: Student, teacher: Extractor, images: Tensor, generat
             features, rows = _sample(maps, t / scale, 1, generator)
             solution = _ridge(features.T @ features, features.T @ rows)
             cast(nn.Conv2d, student.projections[name]).weight.copy_(solution.T[:, :, None, None])
+
+
+@torch.no_grad()
+def fit_to_weights(student: Student, tensors: Mapping[str, Tensor], images: Tensor) -> None:
+    """Begin with a network that was trained before: batch norm, folded away in its file, comes back.
+
+    Args:
+        student: of the same architecture.
+        tensors: of the file.
+        images: (B, 3, H, W) in [0, 1], as they occur in training, on which batch norm begins as the identity.
+    """
+
+    def convolve(name: str, hidden: Tensor) -> Tensor:
+        convolution, bias = cast(nn.Conv2d, student.convolutions[name]), tensors[f"{name}.bias"].float()
+        convolution.weight.copy_(tensors[f"{name}.weight"])
+        if name not in student.norms:
+            cast(Tensor, convolution.bias).copy_(bias)
+            return cast(Tensor, convolution(hidden))
+        norm, maps = cast(nn.BatchNorm2d, student.norms[name]), convolution(hidden)
+        mean, variance = maps.mean(dim=(0, 2, 3)), maps.var(dim=(0, 2, 3), unbiased=False)
+        norm.running_mean, norm.running_var = mean, variance
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean + bias)
+        return cast(Tensor, maps + bias.view(1, -1, 1, 1))
+
+    for name, maps in walk(student.architecture, images - student.mean, convolve):
+        if name in LAYERS:
+            P = tensors[f"{name}.projection"].float()
+            if name != "relu1_1":
+                scale = (P @ maps.flatten(2)).square().mean().sqrt()
+                student.scales[LAYERS.index(name)] = scale
+                P = P / scale
+            cast(nn.Conv2d, student.projections[name]).weight.copy_(P[:, :, None, None])
 
 
 def _choose(maps: Tensor, count: int) -> Tensor:
