@@ -1,9 +1,10 @@
 # make demo   paints a photograph: leaves demo/content.png, demo/style.png and demo/painting.png
 # make test   runs the whole test suite
 # make lint   ruff and mypy
+# make bench  measures impasto beside two other packages: hours, or minutes with ARGS=--quick (benchmarks/README.md)
 # make clean  removes the environment, the demo and what tools left behind
 #
-# The first two make the environment (.venv) by themselves. PYTHON=python3.12 chooses the interpreter.
+# All but the last make the environment (.venv) by themselves. PYTHON=python3.12 chooses the interpreter.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python3.10 python
 # Workers of the test run, one thread each: more only crowd each other out.
 WORKERS ?= 4
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(READY)
 	$(BIN)/impasto demo --output demo --force
@@ -24,6 +25,9 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/bench.py $(ARGS)
 
 # Made anew only when the project file has changed since. The package is installed in place: edits count at once.
 $(READY): pyproject.toml
@@ -44,5 +48,5 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -88,9 +88,10 @@ def stylize(
     threads: int,
     extractor: str | Path,
     options: Sequence[str] = (),
+    program: Sequence[str | Path] = ("-m", "impasto"),
 ) -> dict[str, object]:
     """``impasto stylize`` in a process of its own: what it cost, and its own account of the result."""
-    command = [sys.executable, "-m", "impasto", "stylize", content, style, "-o", output, "--force", "--json"]
+    command = [sys.executable, *program, "stylize", content, style, "-o", output, "--force", "--json"]
     command += ["--size", str(size), "--threads", str(threads), "--extractor", str(extractor), *options]
     output.parent.mkdir(parents=True, exist_ok=True)
     load = os.getloadavg()[0]
@@ -102,6 +103,8 @@ def stylize(
         "picture": str(output),
         "size": size,
         "seconds": run.seconds,
+        # The last line comes once the picture is saved.
+        "picture_seconds": run.lines[-1][0],
         "cpu_seconds": run.cpu_seconds,
         "peak_mb": run.peak_mb,
         "steps": len(steps),
@@ -123,11 +126,19 @@ def scale_times(steps: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
 
 
 def judge(
-    outputs: Sequence[Path], content: Path, style: Path, *, threads: int, objective: bool = False
+    outputs: Sequence[Path],
+    content: Path,
+    style: Path,
+    *,
+    threads: int,
+    objective: bool = False,
+    weights: Path = VGG19,
 ) -> list[dict[str, object]]:
     """What judge.py says of the pictures, in a process of its own; with ``objective``, everything that it can say."""
     command = [sys.executable, HERE / "judge.py", *outputs, "--content", content, "--style", style, "--json"]
     command += [
+        "--weights",
+        weights,
         "--threads",
         str(threads),
         *(["--objective", "--filters", "bicubic,lanczos,bilinear"] if objective else []),

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from runner import VGG19, default_threads, machine, measure, sha256, torch_version, write_json  # noqa: E402
+from peers.record import Told, keep, unresolved  # noqa: E402
+from runner import VGG19, Run, default_threads, sha256  # noqa: E402
 
 #: The name tells neural-style the architecture; it must hold "vgg" and "19".
 MODEL_NAME = "vgg19-d01eb7cb.pth"
@@ -41,56 +41,47 @@ def paint(
     more: tuple[str, ...] = (),
 ) -> dict[str, object]:
     """One run: what it cost and what it said. The record is also written beside the picture."""
-    # Absolute, but not resolved: a virtual environment's python is a link that must stay one.
-    python = Path(os.path.abspath(python))  # noqa: PTH100
+    python = unresolved(python)
     model = python.parent.parent / "model" / sha256(weights)[:16] / MODEL_NAME
     if not model.is_file():
         model.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run([python, HERE / "vgg19_pth.py", weights.resolve(), model], check=True)
     output = output.resolve()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.unlink(missing_ok=True)
     command = [python, "-m", "neural_style.neural_style"]
     command += ["-content_image", content.resolve(), "-style_image", style.resolve(), "-output_image", output]
     # It looks for "vgg", "sod" and others in the whole path: run beside the model, a plain name is enough.
     command += ["-model_file", MODEL_NAME, "-disable_check", "-gpu", "c"]
     command += ["-image_size", str(size), "-num_iterations", str(steps), "-seed", str(seed)]
-    # It tells its losses every 50 steps; a shorter run tells them at the end.
-    told = 50 if steps % 50 == 0 else steps
-    command += [] if told == 50 else ["-print_iter", str(told)]
-    load = os.getloadavg()[0]
-    run = measure(
+    # It tells its losses every 50 steps; in a run that these do not divide, after each.
+    command += [] if steps % 50 == 0 else ["-print_iter", "1"]
+    return keep(
+        "neural-style 0.5.7",
         [*command, *more],
+        listen,
+        content=content,
+        style=style,
+        output=output,
+        size=size,
+        steps=steps,
         threads=threads,
-        environment={"PYTHONPATH": str(HERE / "torchvision_standin")},
+        python=python,
         cwd=model.parent,
+        seed=seed,
+        more=more,
     )
-    if not output.is_file():
-        sys.exit(f"neural-style stopped before step {steps} and saved no picture")
+
+
+def listen(run: Run) -> Told:
+    """Its own lines: "Iteration 50 / 500", and the losses of that step after it.
+
+    It saves before it tells of the last step. Asked for one step it takes a second one after that.
+    """
     began = next(at for at, line in run.lines if line.startswith("Running optimization"))
-    marks = [at for at, line in run.lines if line.startswith("Iteration ")]
+    told = [(line.split(), at) for at, line in run.lines if line.startswith("Iteration ")]
     totals = [float(line.partition(":")[2]) for _, line in run.lines if "Total loss:" in line]
-    record = {
-        "package": "neural-style 0.5.7",
-        "machine": machine(threads),
-        "torch": torch_version(python),
-        "content_sha256": sha256(content),
-        "style_sha256": sha256(style),
-        "size": size,
-        "steps": steps,
-        "seed": seed,
-        "picture": output.name,
-        "seconds": run.seconds,
-        "startup_seconds": began,
-        "seconds_a_step": (marks[-1] - began) / (len(marks) * told),
-        "cpu_seconds": run.cpu_seconds,
-        "peak_mb": run.peak_mb,
-        "losses": dict(zip([told * (index + 1) for index in range(len(totals))], totals, strict=True)),
-        "load_before": load,
-        "options": list(more),
-    }
-    write_json(output.with_suffix(".json"), record)
-    return record
+    marks = [(int(words[1]), at) for words, at in told]
+    saved = next(at for words, at in told if words[1] == words[3])
+    return Told(began, marks, {number: total for (number, _), total in zip(marks, totals, strict=True)}, saved)
 
 
 def main() -> None:

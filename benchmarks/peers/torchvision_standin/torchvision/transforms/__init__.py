@@ -1,4 +1,4 @@
-"""Six transforms, with torchvision's own results for what neural-style gives them."""
+"""Six transforms, with torchvision's own results for what the peers give them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Two helpers of torchvision's data sets that pystiche imports."""
