@@ -10,9 +10,10 @@ from torch import Tensor
 import impasto
 from impasto import painting as module
 from impasto.errors import ImpastoError
+from impasto.features.compact import Compact
 from impasto.images import save_image, to_pil
 from impasto.painting import Progress, stylize
-from impasto.refine import optimizer
+from impasto.refine import budget, descend, optimizer, space
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +197,123 @@ class TestResume:
             paint(pair, callback=interrupt, checkpoint=tmp_path / "run")
         with pytest.raises(ImpastoError, match="belongs to a run with other images or settings"):
             paint(pair, content_weight=0.5, checkpoint=tmp_path / "run", resume=True)
+
+
+class TestMaxMemory:
+    """With a budget in which scales from 128 px up are refined in tiles of 64 px, their vectors on the disk."""
+
+    LIMIT = 20 * 2**20
+
+    @pytest.fixture(autouse=True)
+    def narrow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch.manual_seed(0)
+        layers = (("relu1_1", 6), ("relu2_1", 8), ("relu3_1", 8), ("relu4_1", 8), ("relu4_2", 8), ("relu5_1", 8))
+        extractor = Compact(layers)
+        monkeypatch.setattr(module, "load_extractor", lambda name, device, pooling: extractor)
+        monkeypatch.setattr(budget, "BASE", 0)
+        monkeypatch.setattr(budget, "LARGEST", 64)
+
+    def paint(self, pair: tuple[Tensor, Tensor], **settings) -> impasto.Painting:
+        return paint(pair, **{"size": 256, "max_memory": self.LIMIT, **settings})
+
+    @pytest.mark.parametrize("algorithm", ["adam", "lbfgs"])
+    def test_almost_the_picture_of_a_machine_with_enough(
+        self, pair: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch, algorithm: str
+    ) -> None:
+        monkeypatch.setattr(space.Strips, "history", space.HISTORY)
+        whole = self.paint(pair, max_memory=None, optimizer=algorithm)
+        tiled = self.paint(pair, optimizer=algorithm)
+        assert not torch.equal(tiled.tensor, whole.tensor), "else nothing was tiled"
+        assert (tiled.tensor - whole.tensor).abs().mean() < 2e-3
+        assert tiled.losses[-1].total_loss == pytest.approx(whole.losses[-1].total_loss, rel=1e-2)
+
+    def test_the_recipe_keeps_it_where_it_matters(self, pair: tuple[Tensor, Tensor]) -> None:
+        whole, enough, tiled = (self.paint(pair, steps=2, max_memory=limit) for limit in (None, "1G", "20M"))
+        assert tiled.recipe.settings["max_memory"] == self.LIMIT
+        assert "max_memory" not in whole.recipe.settings
+        assert enough.recipe == whole.recipe
+        assert torch.equal(enough.tensor, whole.tensor)
+        again = stylize(*pair, **tiled.recipe.settings)
+        assert again.recipe == tiled.recipe
+        assert torch.equal(again.tensor, tiled.tensor)
+
+    @pytest.mark.parametrize("algorithm", ["adam", "lbfgs"])
+    @pytest.mark.parametrize("stop", [6, 7, 9, 11])
+    def test_resumed_it_ends_in_the_same_bytes(
+        self, pair: tuple[Tensor, Tensor], tmp_path: Path, algorithm: str, stop: int
+    ) -> None:
+        undisturbed = self.paint(pair, optimizer=algorithm)
+
+        def interrupt(record: Progress) -> None:
+            if record.step == stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            self.paint(pair, optimizer=algorithm, callback=interrupt, checkpoint=tmp_path / "run")
+        resumed = self.paint(pair, optimizer=algorithm, checkpoint=tmp_path / "run", resume=True)
+        assert torch.equal(resumed.tensor, undisturbed.tensor)
+        assert [r.total_loss for r in resumed.losses] == [r.total_loss for r in undisturbed.losses]
+
+    @pytest.mark.parametrize("mode", ["luminance", "histogram"])
+    def test_colors_are_kept(self, pair: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+        monkeypatch.setattr(module, "COLOR_SIZE", 32)
+        monkeypatch.setattr(module, "COLOR_ROWS", 50)
+        gray = pair[0].mean(1, keepdim=True).expand_as(pair[0])
+        painted = stylize(gray, pair[1], size=256, steps=4, preserve_color=mode, max_memory="20M").tensor
+        assert painted.shape == (1, 3, 192, 256)
+        chroma = (painted.amax(1) - painted.amin(1)).mean()
+        assert chroma < (1e-4 if mode == "luminance" else 0.1)
+
+    def test_the_photograph_is_left_alone(self, pair: tuple[Tensor, Tensor]) -> None:
+        """A run that begins with it, at its own size, on the only scale there is."""
+        content = impasto.images.resize(pair[0], (192, 256))
+        before = content.clone()
+        stylize(content, pair[1], size=0, steps=1, max_memory="20M")
+        assert torch.equal(content, before)
+
+    def test_large_paintings_are_reduced_first(self, pair: tuple[Tensor, Tensor]) -> None:
+        large = impasto.images.resize(pair[1], (640, 400))
+        assert self.paint((pair[0], large), steps=3).losses[-1].total_loss > 0
+
+    def test_too_little(self, pair: tuple[Tensor, Tensor]) -> None:
+        with pytest.raises(
+            ImpastoError,
+            match=r"^--max-memory: 1M is too little for 256 × 192 px; give \d+M or more, or a smaller --size$",
+        ):
+            self.paint(pair, max_memory="1M")
+
+    @pytest.mark.parametrize("limit", ["much", "2X", 0, -1])
+    def test_no_amount(self, pair: tuple[Tensor, Tensor], limit: object) -> None:
+        with pytest.raises(ImpastoError, match=r"is no amount of memory; write for example 2G, 1\.5G or 500M"):
+            self.paint(pair, max_memory=limit)
+
+
+def test_stopped_between_two_scales(
+    pair: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the checkpoint says then is one state, not half of each."""
+    undisturbed = paint(pair, size=256)
+    grown = optimizer.State.grown
+    calls = 0
+
+    def stopping(*arguments, **keywords):
+        nonlocal calls
+        calls += 1
+        monkeypatch.setattr(descend.Objective, "__call__", interrupted)
+        return grown(*arguments, **keywords)
+
+    def interrupted(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        whole = descend.Objective.__call__
+        patch.setattr(optimizer.State, "grown", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            paint(pair, size=256, checkpoint=tmp_path / "run")
+        monkeypatch.setattr(descend.Objective, "__call__", whole)
+    assert calls == 1
+    resumed = paint(pair, size=256, checkpoint=tmp_path / "run", resume=True)
+    assert torch.equal(resumed.tensor, undisturbed.tensor)
 
 
 class TestMistakes:

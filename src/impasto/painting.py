@@ -17,13 +17,15 @@ from impasto.color import match_color, match_luminance, preserve_color
 from impasto.errors import ImpastoError
 from impasto.features import load_extractor
 from impasto.features.extractor import Extractor
-from impasto.images import Picture, load_image, resize, save_image, to_pil
+from impasto.images import Picture, fit_size, load_image, resize, save_image, to_pil
 from impasto.machine import keep_freed_memory, resolve_device, resolve_precision
 from impasto.recipe import Input, Recipe
+from impasto.refine.budget import Budget, read_size
 from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
 from impasto.refine.descend import descend
 from impasto.refine.objective import Weights
-from impasto.refine.pyramid import fit, plan
+from impasto.refine.pyramid import fit, fit_style, plan
+from impasto.refine.space import IN_MEMORY, ON_DISK, Space
 from impasto.settings import METHODS, HybridSettings, Settings
 
 __all__ = ["Painting", "Progress", "Source", "listed", "style_colors", "stylize"]
@@ -31,6 +33,8 @@ __all__ = ["Painting", "Progress", "Source", "listed", "style_colors", "stylize"
 Source = str | Path | Image.Image | Tensor
 
 CHECKPOINT_SECONDS = 10.0
+#: Of a large photograph, colors are taken from a smaller copy where memory is limited. Rows colored at a time.
+COLOR_SIZE, COLOR_ROWS = 2048, 256
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,11 @@ def stylize(
     extractor.check_layers([*weights.content_layers, *weights.style_layers])
     size = chosen.size or max(photograph.tensor.shape[-2:])
     smallest = _smallest_scale(photograph, size, extractor, weights)
+    budget = None
+    if chosen.max_memory is not None:
+        budget, style_pictures, given = _within(
+            read_size(chosen.max_memory), photograph, style_pictures, given, size, extractor, weights
+        )
     beginning = None
     if isinstance(chosen, HybridSettings):
         from impasto.instant.paint import Beginning, hybrid_plan
@@ -188,6 +197,7 @@ def stylize(
         style_weights=tuple(weights.style_weights),
         content_layers=weights.content_layers,
         style_layers=weights.style_layers,
+        max_memory=budget.total if budget else None,
     )
     recipe = Recipe(
         version=__version__,
@@ -204,14 +214,25 @@ def stylize(
 
     keep_freed_memory()
     content_image = photograph.tensor.to(device)
-    style_images = [style_colors(p.tensor, photograph.tensor, chosen.preserve_color).to(device) for p in style_pictures]
+    palette = photograph.tensor
+    if budget is not None and max(palette.shape[-2:]) > COLOR_SIZE:
+        palette = fit(palette, COLOR_SIZE)
+    style_images = [style_colors(p.tensor, palette, chosen.preserve_color).to(device) for p in style_pictures]
+    notices = tuple(n for p in [photograph, *style_pictures, *([given] if given else [])] for n in p.notices)
+    del palette, style_pictures
     if beginning is None:
         start = _start(chosen, content_image, style_images, given)
     else:
         start = beginning.start(content_image, style_images, weights.style_weights)
     position = Position()
+
+    def space_of(level: int) -> Space:
+        height, width = photograph.tensor.shape[-2:]
+        on_disk = budget is not None and not budget.whole(*fit_size(height, width, scales[level].longest))
+        return ON_DISK if on_disk else IN_MEMORY
+
     if checkpoint is not None and resume and Path(checkpoint).is_file():
-        position = read_checkpoint(Path(checkpoint), recipe.to_json(), device)
+        position = read_checkpoint(Path(checkpoint), recipe.to_json(), device, space_of)
     lengths = [scale.longest for scale in scales for _ in range(scale.steps)]
     written = time.monotonic()
 
@@ -247,6 +268,7 @@ def stylize(
             start,
             detail=chosen.resolved_detail(),
             bf16=precision == "bf16",
+            budget=budget,
             position=position,
             after_step=after_step,
         )
@@ -259,14 +281,15 @@ def stylize(
     if image.shape != final.shape:  # Stopped before the last scale.
         image = resize(image, (final.shape[-2], final.shape[-1]))
     if chosen.preserve_color == "luminance":
-        image = preserve_color(image, final)
+        parts = zip(image.split(COLOR_ROWS, -2), final.split(COLOR_ROWS, -2), strict=True)
+        image = torch.cat([preserve_color(*rows) for rows in parts], -2)
     alpha = None if photograph.alpha is None else resize(photograph.alpha, (final.shape[-2], final.shape[-1]))
     return Painting(
         tensor=image,
         alpha=alpha,
         losses=[record(index) for index in range(len(position.losses))],
         recipe=recipe,
-        notices=tuple(n for p in [photograph, *style_pictures, *([given] if given else [])] for n in p.notices),
+        notices=notices,
         seconds=position.seconds,
     )
 
@@ -288,6 +311,47 @@ def _smallest_scale(photograph: Picture, size: int, extractor: Extractor, weight
             f"give --size {smallest} or more"
         )
     return smallest
+
+
+def _within(
+    total: int,
+    photograph: Picture,
+    styles: list[Picture],
+    given: Picture | None,
+    size: int,
+    extractor: Extractor,
+    weights: Weights,
+) -> tuple[Budget | None, list[Picture], Picture | None]:
+    """The budget of a run whose memory is limited, with paintings no larger than it needs them.
+
+    No budget, and everything as it was, where the whole run stays within the limit without tiles.
+
+    Raises:
+        ImpastoError: the limit is too low.
+    """
+    layers = [*weights.content_layers, *weights.style_layers]
+    own = (photograph.tensor.shape[-2], photograph.tensor.shape[-1])
+    height, width = fit_size(*own, size)
+
+    def budget() -> Budget:
+        pictures = [photograph, *styles, *([given] if given else [])]
+        planes = [picture.tensor for picture in pictures] + [p.alpha for p in pictures if p.alpha is not None]
+        held = sum(plane.numel() * plane.element_size() for plane in planes)
+        breadth = max(min(style.tensor.shape[-2:]) / max(style.tensor.shape[-2:]) for style in styles)
+        return Budget(total, extractor, layers, held, breadth, own)
+
+    if budget().whole(height, width):
+        return None, styles, given
+    side = extractor.smallest_side(layers)
+    styles = [
+        replace(style, tensor=fit_style(style.tensor, size, side)) if max(style.tensor.shape[-2:]) > size else style
+        for style in styles
+    ]
+    if given is not None and max(given.tensor.shape[-2:]) > size:
+        given = replace(given, tensor=fit(given.tensor, size))
+    limited = budget()
+    limited.sides(height, width)
+    return limited, styles, given
 
 
 def style_colors(style: Tensor, content: Tensor, mode: str) -> Tensor:

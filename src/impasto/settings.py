@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 from impasto.errors import ImpastoError
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import Normalization
+from impasto.refine.budget import read_size
 from impasto.refine.objective import Weights
 from impasto.refine.optimizer import Algorithm
 
@@ -48,6 +49,8 @@ class Settings:
         pooling: ``max`` or ``avg``, VGG-19's only.
         detail: how much of the photograph's fine detail enters the picture at each finer scale, 0 to 1. If None it
             follows λ: all from 1e-3 up, nothing at 1e-5, where the picture is to be pure texture.
+        max_memory: the most memory to take above that of Python with torch, in bytes or as ``2G``, ``1.5G``, ``500M``;
+            scales that need more are refined tile by tile. None sets no limit.
     """
 
     size: int = 512
@@ -67,6 +70,7 @@ class Settings:
     style_layers: Mapping[str, float] | None = None
     pooling: Literal["max", "avg"] = "max"
     detail: float | None = None
+    max_memory: str | int | None = None
 
     method: ClassVar[str] = "refine"
     #: Fields that mean nothing here.
@@ -88,6 +92,8 @@ class Settings:
             _share("detail", settings.detail)
         if settings.steps is not None:
             _number("steps", settings.steps, 1, whole=True)
+        if settings.max_memory is not None:
+            read_size(settings.max_memory)
         return settings
 
     def weights(self, styles: int) -> Weights:
@@ -120,8 +126,8 @@ class Settings:
         return min(1.0, max(0.0, (math.log10(max(self.content_weight, 1e-9)) + 5) / 2))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for the recipe. A picture that names no method was refined."""
-        return asdict(self)
+        """Plain values for the recipe. A picture that names no method was refined, one without a limit at once."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("max_memory", None)}
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ class HybridSettings(Settings):
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the recipe."""
-        values = {name: value for name, value in asdict(self).items() if name not in self.idle}
+        values = {name: value for name, value in super().as_json().items() if name not in self.idle}
         return {**values, "method": self.method}
 
 

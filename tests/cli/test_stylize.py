@@ -69,7 +69,7 @@ def test_every_option_arrives(run: Run, fake: FakeStylize) -> None:
         "--size 96 --content-weight 0.01 --style-weights 0.7,0.3 --tv-weight 2 --steps 9 --optimizer lbfgs "
         "--init start.png --seed 3 --extractor my.safetensors --preserve-color histogram --device cpu "
         "--precision fp32 --normalization gatys --content-layers relu3_1 --style-layers relu1_1=1,relu2_1=0.5 "
-        "--pooling avg --detail 0.25 --max-pixels 1000 --threads 1"
+        "--pooling avg --detail 0.25 --max-memory 1.5G --max-pixels 1000 --threads 1"
     )
     result = run("stylize", "photo.png", "painting.png", "photo.png", "-o", "out.png", *options.split())
     assert result.code == 0
@@ -98,6 +98,7 @@ def test_every_option_arrives(run: Run, fake: FakeStylize) -> None:
             "style_layers": {"relu1_1": 1.0, "relu2_1": 0.5},
             "pooling": "avg",
             "detail": 0.25,
+            "max_memory": "1.5G",
         }
     ]
 
@@ -148,6 +149,9 @@ def test_a_mistake_is_told_before_any_work(run: Run, fake: FakeStylize, options:
         (("--content-layers", "relu3_4"), "relu3_4"),
         (("--max-pixels", "700"), "--max-pixels"),
         (("--size", "3"), "--size"),
+        (("--max-memory", "2 gigs"), "--max-memory: '2 gigs' is no amount of memory; write for example 2G, 1.5G or"),
+        (("--max-memory", "0"), "--max-memory: '0' is no amount"),
+        (("--max-memory", "10M"), "--max-memory: 10M is too little for 512 × 384 px; give "),
     ],
 )
 def test_what_only_the_library_finds_is_one_line_too(
@@ -290,6 +294,15 @@ class TestForReal:
         assert Path("out.png").read_bytes() == undisturbed
         assert not Path("out.png.checkpoint").exists()
 
+    def test_in_little_memory_and_again(self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("impasto.refine.budget.BASE", 0)
+        monkeypatch.setattr("impasto.refine.budget.LARGEST", 64)
+        assert run(*BASIC, *SMALL, "--size", 160, "--max-memory", "70M").code == 0
+        assert Recipe.from_file("out.png").settings["max_memory"] == 70 * 2**20
+        result = run("rerun", "out.png", "-o", "again.png")
+        assert result.code == 0, result.err
+        assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
+
     def test_a_checkpoint_of_another_run_is_refused(
         self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -369,6 +382,7 @@ class TestMethods:
             (("--content-weight", "1e-3"), "--content-weight: means nothing with --method instant"),
             (("--init", "noise"), "--init: means nothing with --method instant; leave it out, or take --method refine"),
             (("--extractor", "auto"), "--extractor: means nothing with --method instant"),
+            (("--max-memory", "2G"), "--max-memory: means nothing with --method instant; leave it out, or take"),
             (("--precision", "auto"), "--precision: means nothing with --method instant"),
             (("--preview", "on"), "--preview: means nothing with --method instant, which takes no steps; leave it out"),
             (("--preview-every", "2"), "--preview-every: means nothing with --method instant"),

@@ -49,6 +49,30 @@ class TestTheShippedFile:
             torch.testing.assert_close(through_metric, squares, rtol=1e-4, atol=0)
         assert compact.metric("relu1_1") is None, "relu1_1 is VGG-19's own"
 
+    def test_stages_one_after_the_other_give_the_maps(self, compact: Compact) -> None:
+        image = torch.rand(1, 3, 37, 34, generator=torch.Generator().manual_seed(0))
+        for layers in (compact.layers, ["relu3_1"], ["relu4_2", "relu2_1"]):
+            hidden, found = image, {}
+            for number, stage in enumerate(compact.stages(layers)):
+                hidden = stage.pool(hidden) if number else hidden
+                maps, hidden = stage.run(hidden)
+                assert tuple(maps) == stage.layers
+                assert hidden.shape[1] == stage.channels
+                found.update(maps)
+            expected = compact.maps(image, layers)
+            assert found.keys() == expected.keys()
+            assert all(torch.equal(found[layer], expected[layer]) for layer in layers)
+        assert [stage.numbers for stage in compact.stages(["relu2_1"])] == [64 + 24 + 32, 64]
+
+    def test_a_stage_looks_no_further_than_it_says(self, compact: Compact) -> None:
+        for stage, channels in zip(compact.stages(compact.layers), (3, 32, 64, 96, 192), strict=True):
+            hidden = torch.rand(1, channels, 21, 21, generator=torch.Generator().manual_seed(0)).requires_grad_()
+            stage.run(hidden)[1][..., 10, 10].sum().backward()
+            assert hidden.grad is not None
+            seen = hidden.grad.abs().sum((0, 1)).nonzero()
+            assert seen.min() == 10 - stage.reach
+            assert seen.max() == 10 + stage.reach
+
     def test_gradients_reach_the_pixels_only(self, compact: Compact) -> None:
         image = torch.rand(1, 3, 32, 32).requires_grad_()
         sum(maps.square().sum() for maps in compact(image, compact.layers).values()).backward()  # type: ignore[union-attr]

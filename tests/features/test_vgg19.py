@@ -233,6 +233,14 @@ def test_shapes(network: VGG19) -> None:
     assert network(torch.rand(1, 3, 8, 8), ["relu4_2"])["relu4_2"].shape == (1, 512, 1, 1)
 
 
+def test_stages(network: VGG19) -> None:
+    stages = network.stages(["relu4_2", "relu1_1"])
+    assert [stage.layers for stage in stages] == [("relu1_1",), (), (), ("relu4_2",)]
+    assert [stage.reach for stage in stages] == [2, 2, 4, 2], "a position for each convolution"
+    assert [stage.channels for stage in stages] == [64, 128, 256, 512]
+    assert [stage.numbers for stage in stages] == [128, 256, 1024, 1024]
+
+
 def test_an_unknown_layer(network: VGG19) -> None:
     with pytest.raises(
         ImpastoError, match=r"^relu6_1: the extractor 'vgg19' has no such layer; it has relu1_1, .*5_4$"

@@ -87,3 +87,15 @@ def test_article_weighs_content_alike_at_every_scale(tiny, pair: tuple[Tensor, T
     full = Objective(tiny, content, [style], weights(normalization="gatys"))(output)[1]
     quarter = Objective(tiny, content, [style], weights(normalization="gatys"), area=0.25)(output)[1]
     assert quarter.total - quarter.style == pytest.approx(4 * (full.total - full.style), rel=1e-3)
+
+
+def test_bf16_is_the_extractors_alone(tiny, pair: tuple[Tensor, Tensor]) -> None:
+    """Gram matrices are made in float32, the painting's too."""
+    content, style = pair
+    compact = Compact.from_file(shipped_path())
+    for extractor in (tiny, compact):
+        own = Objective(extractor, style, [style], weights(), bf16=True)(style)[1].style
+        assert own == 0.0
+        exact = Objective(extractor, content, [style], weights())(content)[1]
+        rounded = Objective(extractor, content, [style], weights(), bf16=True)(content)[1]
+        assert rounded.style == pytest.approx(exact.style, rel=0.02)

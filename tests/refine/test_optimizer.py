@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.refine.optimizer import FARTHEST, FIRST_RATE, HISTORY, LAST_RATE, State, adam, lbfgs, rate
+from impasto.refine.optimizer import FIRST_RATE, LAST_RATE, State, adam, lbfgs, rate
+from impasto.refine.space import FARTHEST, HISTORY
 
 ALGORITHMS = pytest.mark.parametrize("algorithm", [adam, lbfgs])
 

@@ -16,7 +16,7 @@ def test_the_default_plan() -> None:
     assert [scale.longest for scale in plan(90)] == [90]
     assert default_steps(16) == 90
     assert 46 < default_steps(181) < 60
-    assert default_steps(8192) == 16
+    assert [default_steps(side) for side in (1024, 2048, 4096, 8192, 20000)] == [16, 10, 6, 4, 4]
 
 
 @given(st.integers(1, 5000), st.integers(1, 1000))
@@ -65,6 +65,15 @@ class TestEnlarge:
         content, _ = pair
         coarse = fit(content, 32)
         assert torch.equal(enlarge(coarse, coarse, content, detail=0.0), fit(coarse, 64))
+
+    def test_leaves_its_inputs_alone(self, pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+        content, _ = pair
+        coarse = fit(content, 32)
+        for image in (coarse, content):
+            before = [tensor.clone() for tensor in (image, coarse, content)]
+            enlarge(image, coarse, content, detail=0.5)
+            enlarge(image, content, content, detail=0.5)
+            assert all(torch.equal(*both) for both in zip(before, (image, coarse, content), strict=True))
 
     def test_stays_in_range(self) -> None:
         generator = torch.Generator().manual_seed(0)

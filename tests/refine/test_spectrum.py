@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.refine import optimizer
+from impasto.refine import spectrum
 from impasto.refine.optimizer import State, lbfgs
 from impasto.refine.spectrum import LIMIT, MEMORY, RINGS, accumulate, precondition
 
@@ -103,5 +103,5 @@ def test_it_pays_where_fine_patterns_are_more_curved_than_coarse_ones(monkeypatc
         return dot(state.image - goal, gradient(state.image))
 
     filtered = error()
-    monkeypatch.setattr(optimizer, "precondition", lambda gradient, known, sy: gradient * (sy / known[2].sum()))
+    monkeypatch.setattr(spectrum, "precondition", lambda gradient, known, sy: gradient * (sy / known[2].sum()))
     assert filtered < 0.3 * error()

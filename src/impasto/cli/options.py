@@ -25,6 +25,7 @@ __all__ = [
     "Force",
     "HowPrecise",
     "Json",
+    "MaxMemory",
     "MaxPixels",
     "Method",
     "Normalization",
@@ -146,6 +147,15 @@ Resume = Annotated[
     bool,
     typer.Option(
         "--resume", help="Go on from the checkpoint beside the output, if there is one.", rich_help_panel=OUTPUT
+    ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Take no more memory than this, such as 2G: larger pictures are refined in tiles (default: no limit).",
+        show_default=False,
+        rich_help_panel=MACHINE,
     ),
 ]
 MaxPixels = Annotated[

@@ -24,6 +24,7 @@ from impasto.cli.options import (
     Force,
     HowPrecise,
     Json,
+    MaxMemory,
     MaxPixels,
     Method,
     Normalization,
@@ -146,6 +147,7 @@ def stylize(
     device: Where = Device.auto,
     precision: HowPrecise = Precision.auto,
     threads: Threads = None,
+    max_memory: MaxMemory = None,
     max_pixels: MaxPixels = 64_000_000,
     depth: Annotated[
         Depth, typer.Option(help="Bits a channel; 16 for .png and .tif.", rich_help_panel=OUTPUT)
@@ -185,6 +187,7 @@ def stylize(
         "style_layers": options.read_layers(style_layers, "--style-layers"),
         "pooling": pooling.value,
         "detail": detail,
+        "max_memory": max_memory,
         "model": model,
         "strength": strength,
         "runtime": runtime.value,

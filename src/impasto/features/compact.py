@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor, channels_last
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor, Stage, channels_last
 from impasto.files.cards import read_card
 from impasto.files.hashing import file_sha256
 
@@ -71,7 +73,7 @@ def shipped_path() -> Path:
 
 
 def walk(
-    architecture: Architecture, image: Tensor, convolve: Callable[[str, Tensor], Tensor]
+    architecture: Architecture, image: Tensor, convolve: Callable[[str, Tensor], Tensor], *, stage: str = "1"
 ) -> Iterator[tuple[str, Tensor]]:
     """Go through the network: yields the name of each convolution and its maps, after the ReLU if it has one.
 
@@ -79,16 +81,21 @@ def walk(
         architecture: names and widths.
         image: (B, 3, H, W), the mean color subtracted.
         convolve: the convolution of that name, applied to its input; its result may be overwritten.
+        stage: where ``architecture`` is a part that begins at this one, and ``image`` its input.
     """
-    hidden, stage = image, "1"
+    hidden = image
     for name, _ in architecture:
-        before = name.partition("_")[0][-1]
-        if before != stage:
-            hidden, stage = F.max_pool2d(hidden, 2), before
+        if (at := stage_of(name)) != stage:
+            hidden, stage = F.max_pool2d(hidden, 2), at
         hidden = convolve(name, hidden)
         if name.startswith("relu"):
             hidden = hidden.relu_()
         yield name, hidden
+
+
+def stage_of(name: str) -> str:
+    """``4`` for ``relu4_2``."""
+    return name.partition("_")[0][-1]
 
 
 def is_compact(path: str | Path) -> bool:
@@ -197,3 +204,36 @@ class Compact(Extractor):
                 if len(found) == len(wanted):
                     break
         return {layer: found[layer] for layer in layers}
+
+    def stages(self, layers: Sequence[str]) -> list[Stage]:
+        """See :meth:`Extractor.stages`."""
+        names = [name for name, _ in self.architecture]
+        needed = self.architecture[: 1 + max((names.index(layer) for layer in self.check_layers(layers)), default=-1)]
+        stages = []
+        for number, group in groupby(needed, key=lambda convolution: stage_of(convolution[0])):
+            part = tuple(group)
+            wanted = tuple(name for name, _ in part if name in layers)
+            stages.append(
+                Stage(
+                    wanted,
+                    reach=sum(not name.startswith("squeeze") for name, _ in part),
+                    channels=part[-1][1],
+                    numbers=sum(channels for _, channels in part),
+                    run=partial(self._run, part, number, wanted),
+                    pool=partial(F.max_pool2d, kernel_size=2),
+                )
+            )
+        return stages
+
+    def _run(
+        self, part: Architecture, number: str, wanted: Sequence[str], hidden: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The convolutions of one stage, one after the other."""
+        found = {}
+        if number == "1":
+            hidden = channels_last(hidden - self.mean)
+        for name, maps in walk(part, hidden, lambda name, x: self.convolutions[name](x), stage=number):
+            hidden = maps
+            if name in wanted:
+                found[name] = maps
+        return found, hidden

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
 
-__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "VGG19_CHANNELS", "Extractor", "channels_last"]
+__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "VGG19_CHANNELS", "Extractor", "Stage", "channels_last"]
 
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -28,6 +29,28 @@ def channels_last(image: Tensor) -> Tensor:
     The maps of all layers then lie so too: a fifth less time for VGG-19 on a processor with AVX2.
     """
     return image if image.device.type == "mps" else image.contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What an extractor does at one resolution, between two poolings: pictures in pieces go through one by one.
+
+    Attributes:
+        layers: those of the layers asked for whose maps it gives.
+        reach: how many positions away, on every side, the furthest input is that its last maps depend on.
+        channels: of its last maps.
+        numbers: of all its maps together, at one position.
+        run: input (B, C, h, w), for the first stage the image -> the maps of ``layers``, and the last maps of all, with
+            sides h and w.
+        pool: the last maps -> the input of the next stage, with sides h // 2 and w // 2.
+    """
+
+    layers: tuple[str, ...]
+    reach: int
+    channels: int
+    numbers: int
+    run: Callable[[Tensor], tuple[dict[str, Tensor], Tensor]]
+    pool: Callable[[Tensor], Tensor]
 
 
 class Extractor(nn.Module):
@@ -59,6 +82,14 @@ class Extractor(nn.Module):
         Cheaper than :meth:`forward`, and all that losses need together with :meth:`metric`.
         """
         return self.forward(image, layers)
+
+    def stages(self, layers: Sequence[str]) -> list[Stage]:
+        """The way to the deepest of ``layers`` in stages: one after the other they give the same :meth:`maps`.
+
+        Raises:
+            ImpastoError: a layer that this extractor does not have.
+        """
+        raise NotImplementedError
 
     def metric(self, layer: str) -> Tensor | None:
         """The symmetric M (C, C) with which ‖F − F'‖² = Σ (f − f')ᵀ M (f − f'), for the :meth:`maps` f of ``layer``.

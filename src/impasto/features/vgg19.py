@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -11,12 +13,12 @@ from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.features.convert import read_weights
-from impasto.features.extractor import VGG19_CHANNELS, Extractor, channels_last
+from impasto.features.extractor import VGG19_CHANNELS, Extractor, Stage, channels_last
 from impasto.features.layouts import CONVOLUTIONS
 
 __all__ = ["POOLINGS", "VGG19"]
 
-POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
+POOLINGS: dict[str, Callable[..., Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
 
 
 class VGG19(Extractor):
@@ -76,18 +78,35 @@ class VGG19(Extractor):
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.forward`."""
-        wanted = set(self.check_layers(layers))
-        pool = POOLINGS[self.pooling]
         found: dict[str, Tensor] = {}
-        hidden = channels_last(image - self.mean)
-        stage = "1"
-        for layer in self.layers:
-            if len(found) == len(wanted):
-                break
-            if layer[4] != stage:
-                hidden, stage = pool(hidden, 2), layer[4]
+        hidden = image
+        for number, stage in enumerate(self.stages(layers)):
+            if number:
+                hidden = stage.pool(hidden)
+            maps, hidden = stage.run(hidden)
+            found.update(maps)
+        return {layer: found[layer] for layer in layers}
+
+    def stages(self, layers: Sequence[str]) -> list[Stage]:
+        """See :meth:`Extractor.stages`."""
+        needed = self.layers[: 1 + max((self.layers.index(layer) for layer in self.check_layers(layers)), default=-1)]
+        pool = partial(POOLINGS[self.pooling], kernel_size=2)
+        stages = []
+        for _, group in groupby(needed, key=lambda layer: layer[4]):
+            names = tuple(group)
+            wanted = tuple(layer for layer in names if layer in layers)
+            widths = [VGG19_CHANNELS[layer] for layer in names]
+            stages.append(Stage(wanted, len(names), widths[-1], sum(widths), partial(self._run, names, wanted), pool))
+        return stages
+
+    def _run(self, names: Sequence[str], wanted: Sequence[str], hidden: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The convolutions of ``names``, a stage's, one after the other."""
+        found = {}
+        if names[0] == self.layers[0]:
+            hidden = channels_last(hidden - self.mean)
+        for layer in names:
             # In place on the convolution's own, fresh output: the maps that are handed out are never written to again.
             hidden = self.convolutions[layer.replace("relu", "conv")](hidden).relu_()
             if layer in wanted:
                 found[layer] = hidden
-        return {layer: found[layer] for layer in layers}
+        return found, hidden

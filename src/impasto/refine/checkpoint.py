@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.files.atomic import write_atomically
 from impasto.refine.objective import Losses
 from impasto.refine.optimizer import State
+from impasto.refine.shelf import pieces
+from impasto.refine.space import IN_MEMORY, Space, Vector
 
 __all__ = ["Position", "read_checkpoint", "write_checkpoint"]
 
@@ -49,30 +53,35 @@ def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
     state = position.state
     if state is None:
         return
-    tensors = {f"memory.{name}": tensor.cpu().contiguous() for name, tensor in state.memory.items()}
-    tensors["image"] = state.image.cpu().contiguous()
-    tensors["losses"] = torch.tensor(
-        [
-            [entry.content, entry.style, entry.total, seconds]
-            for entry, seconds in zip(position.losses, position.times, strict=True)
-        ],
-        dtype=torch.float64,
-    ).reshape(-1, 4)
+    losses = [
+        [entry.content, entry.style, entry.total, seconds]
+        for entry, seconds in zip(position.losses, position.times, strict=True)
+    ]
+    # Numbers of eight bytes first, so that all lie at multiples of their size.
+    vectors: dict[str, Vector] = {"losses": torch.tensor(losses, dtype=torch.float64).reshape(-1, 4)}
+    vectors["image"] = state.image
+    vectors |= {f"memory.{name}": vector for name, vector in state.memory.items()}
     where = {"level": position.level, "step": position.step, "age": state.age}
-    write_atomically(path, save(tensors, {"format": FORMAT, "recipe": recipe, "position": json.dumps(where)}))
+    _write_safetensors(path, vectors, {"format": FORMAT, "recipe": recipe, "position": json.dumps(where)})
 
 
-def read_checkpoint(path: Path, recipe: str, device: str) -> Position:
+def read_checkpoint(
+    path: Path, recipe: str, device: str, space_of: Callable[[int], Space] = lambda level: IN_MEMORY
+) -> Position:
     """The position in the file.
+
+    Args:
+        path: the file.
+        recipe: of the run that goes on.
+        device: where the tensors are wanted.
+        space_of: where vectors are, at a scale.
 
     Raises:
         ImpastoError: the file is damaged, or belongs to a run of another recipe.
     """
     try:
         with safe_open(str(path), framework="pt", device=device) as file:
-            metadata = file.metadata() or {}
-            # Copies, because a tensor inside a mapped file starts at any address, and sums depend on its alignment.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
+            metadata, names = file.metadata() or {}, sorted(file.keys())
         if metadata.get("format") != FORMAT:
             raise ImpastoError(f"{path}: not a checkpoint of impasto; remove it, or run without --resume")
         where = json.loads(metadata["position"])
@@ -80,11 +89,64 @@ def read_checkpoint(path: Path, recipe: str, device: str) -> Position:
             raise ImpastoError(
                 f"{path}: belongs to a run with other images or settings; repeat those, or remove it to begin anew"
             )
-        memory = {name[7:]: tensor for name, tensor in tensors.items() if name.startswith("memory.")}
-        rows = tensors["losses"].tolist()
-        state = State(tensors["image"], where["age"], memory)
+        image, rows = _read_tensor(path, "image", device), _read_tensor(path, "losses", device).tolist()
+        state = State(image, where["age"])
+        for name in names:
+            if name.startswith("memory."):
+                tensor = _read_tensor(path, name, device)
+                large = tensor.shape == image.shape
+                state.memory[name[7:]] = space_of(where["level"]).keep(tensor) if large else tensor
         return Position(
             where["level"], where["step"], state, [Losses(*row[:3]) for row in rows], [row[3] for row in rows]
         )
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or run without --resume") from error
+
+
+def _read_tensor(path: Path, name: str, device: str) -> Tensor:
+    """One tensor of the file, which is open, and so in memory, no longer than that."""
+    with safe_open(str(path), framework="pt", device=device) as file:
+        # A copy, because a tensor inside a mapped file starts at any address, and sums depend on its alignment.
+        return file.get_tensor(name).clone()
+
+
+def _write_safetensors(path: Path, vectors: dict[str, Vector], metadata: dict[str, str]) -> None:
+    """A file of safetensors, written atomically, and piece by piece: there may be gigabytes.
+
+    Raises:
+        ImpastoError: the file cannot be written. The temporary file is gone then.
+    """
+    kinds = {torch.float32: "F32", torch.float64: "F64"}
+    header: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for name, vector in vectors.items():
+        begin, end = end, end + torch.Size(vector.shape).numel() * vector.dtype.itemsize
+        header[name] = {"dtype": kinds[vector.dtype], "shape": list(vector.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.part")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for vector in vectors.values():
+                for part in _parts(vector):
+                    file.write(part.numpy().data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise ImpastoError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another folder or make room"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _parts(vector: Vector) -> Iterator[Tensor]:
+    """The numbers of a vector, in order, on the CPU."""
+    if isinstance(vector, Tensor):
+        yield vector.cpu().contiguous()
+    else:
+        for start, stop in pieces(vector.count):
+            yield vector.read(start, stop).cpu()

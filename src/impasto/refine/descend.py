@@ -11,10 +11,14 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
 from impasto.images import resize
+from impasto.machine import give_memory_back
+from impasto.refine.budget import Budget
 from impasto.refine.checkpoint import Position
 from impasto.refine.objective import Objective, Weights
 from impasto.refine.optimizer import Algorithm, State, adam, lbfgs, rate
 from impasto.refine.pyramid import Scale, enlarge, fit, fit_style
+from impasto.refine.space import IN_MEMORY, ON_DISK
+from impasto.refine.tiles import TiledObjective
 
 __all__ = ["descend"]
 
@@ -32,6 +36,7 @@ def descend(
     *,
     detail: float,
     bf16: bool = False,
+    budget: Budget | None = None,
     position: Position | None = None,
     after_step: Callable[[Position], bool | None] = lambda position: None,
 ) -> Tensor:
@@ -47,6 +52,8 @@ def descend(
         start: gives the first picture (1, 3, h, w) for a size (h, w).
         detail: how much of the photograph's fine detail enters the picture at each new scale, 0 to 1.
         bf16: run the extractor in bfloat16.
+        budget: scales that take more memory are looked at tile by tile, and what the optimizer remembers of them is on
+            the disk.
         position: where to go on; changed in place, from step to step.
         after_step: called after each step; returning True stops the run.
 
@@ -54,7 +61,7 @@ def descend(
         The picture (1, 3, h, w) in [0, 1].
 
     Raises:
-        ImpastoError: a loss is not a number.
+        ImpastoError: a loss is not a number; or the budget is too small.
     """
     position = position or Position()
     step_of = ALGORITHMS[algorithm]
@@ -65,20 +72,24 @@ def descend(
         scale = scales[level]
         photograph = fit(content, scale.longest)
         size = (photograph.shape[-2], photograph.shape[-1])
-        objective = Objective(
-            extractor,
-            photograph,
-            [fit_style(style, scale.longest, smallest) for style in styles],
-            weights,
-            area=(scale.longest / scales[-1].longest) ** 2,
-            bf16=bf16,
-        )
+        tiled = budget is not None and not budget.whole(*size)
+        space = ON_DISK if tiled else IN_MEMORY
         if state is None:
             state = State(resize(start(size), size))
         elif level > position.level:
             coarse = fit(content, scales[level - 1].longest)
-            state = state.grown(enlarge(state.image, coarse, photograph, detail))
-            position.level, position.step = level, 0
+            state = state.grown(enlarge(state.image, coarse, photograph, detail), space)
+            position.level, position.step, position.state = level, 0, state
+            del coarse
+        paintings = (fit_style(style, scale.longest, smallest) for style in styles)
+        area = (scale.longest / scales[-1].longest) ** 2
+        objective: Objective | TiledObjective
+        if budget is not None and tiled:
+            sides = budget.sides(*size)
+            objective = TiledObjective(extractor, photograph, paintings, weights, sides, area=area, bf16=bf16)
+        else:
+            objective = Objective(extractor, photograph, list(paintings), weights, area=area, bf16=bf16)
+        del photograph
         for step in range(position.step, scale.steps):
             gradient, losses = objective(state.image)
             if not math.isfinite(losses.total):
@@ -86,7 +97,10 @@ def descend(
                     f"step {len(position.losses) + 1}: the loss is {losses.total}; "
                     "use --precision fp32, or a smaller --content-weight or --tv-weight"
                 )
-            state = step_of(state, gradient, rate(step, scale.steps))
+            state = step_of(state, gradient, rate(step, scale.steps), space)
+            del gradient
+            if tiled:
+                give_memory_back()
             position.step, position.state = step + 1, state
             position.losses.append(losses)
             position.times.append(time.monotonic() - began)

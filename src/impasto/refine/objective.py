@@ -72,11 +72,14 @@ class Objective:
         content_layers, style_layers = list(weights.content_layers), list(weights.style_layers)
         self.layers = sorted({*content_layers, *style_layers}, key=extractor.layers.index)
         metrics = {layer: extractor.metric(layer) for layer in self.layers}
-        with torch.no_grad(), self._precision():
-            features = extractor.maps(content, content_layers)
+        with torch.no_grad():
+            with self._precision():
+                features = extractor.maps(content, content_layers)
             grams = []
             for style in styles:
-                maps = extractor.maps(style, style_layers)
+                with self._precision():
+                    maps = extractor.maps(style, style_layers)
+                # Outside, where products are not rounded.
                 grams.append({layer: gram_matrix(maps[layer].float()) for layer in style_layers})
         self.content_loss = ContentLoss(
             {layer: maps.float() for layer, maps in features.items()},

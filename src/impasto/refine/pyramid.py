@@ -21,7 +21,7 @@ __all__ = ["Scale", "carry_over", "default_steps", "enlarge", "fit", "fit_style"
 #: The picture starts at the size of the form size / 2^k that lies between this and its double.
 SMALLEST = 48
 #: Default steps by the longest side of a scale; between two entries, in between.
-STEPS = {64: 90, 128: 60, 256: 46, 512: 28, 1024: 16}
+STEPS = {64: 90, 128: 60, 256: 46, 512: 28, 1024: 16, 2048: 10, 4096: 6, 8192: 4}
 #: Where more steps than the default ones are asked for, coarse scales take this many times theirs and no more: the
 #: picture is found there by then, and the finest scale has use for the rest.
 ENOUGH = 1.5
@@ -100,7 +100,11 @@ def enlarge(image: Tensor, coarse_content: Tensor, content: Tensor, detail: floa
         detail: how much of the photograph's detail, 0 to 1.
     """
     size = (content.shape[-2], content.shape[-1])
-    return (resize(image, size) + detail * (content - resize(coarse_content, size))).clamp(0, 1)
+    # In place, as pictures may be large; but for one that has the size already, which is not ours to change.
+    larger, blurred = (
+        part.clone() if part.shape == content.shape else resize(part, size) for part in (image, coarse_content)
+    )
+    return larger.add_(blurred.sub_(content).mul_(-detail)).clamp_(0, 1)
 
 
 def carry_over(moment: Tensor, size: tuple[int, int]) -> Tensor:

@@ -14,7 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-__all__ = ["accumulate", "precondition"]
+__all__ = ["RINGS", "accumulate", "axes", "fade", "inverse_curvature", "places", "precondition"]
 
 #: Rings of spatial frequency, from one wave per picture to the finest checkerboard, in equal ratios.
 RINGS = 10
@@ -37,7 +37,11 @@ def accumulate(known: Tensor | None, s: Tensor, y: Tensor) -> Tensor:
         s: displacement of the picture (1, 3, h, w).
         y: change of the gradient (1, 3, h, w).
     """
-    ss, yy = _ring_sums(_spectrum(torch.cat([s, y])).abs().square(), s)
+    return fade(known, *_ring_sums(_spectrum(torch.cat([s, y])).abs().square(), s))
+
+
+def fade(known: Tensor | None, ss: Tensor, yy: Tensor) -> Tensor:
+    """The sums of a new pair (3, RINGS) join those of the pairs before."""
     if known is None:
         return torch.stack([ss, yy, yy])
     return torch.stack([MEMORY * known[0] + ss, MEMORY * known[1] + yy, yy])
@@ -54,6 +58,14 @@ def precondition(gradient: Tensor, known: Tensor, curvature: float) -> Tensor:
         known: from :func:`accumulate`.
         curvature: s·y of the newest pair: the filter H is scaled so that y·H y = s·y, as L-BFGS expects.
     """
+    weights, shape = _rings(*gradient.shape[-2:], gradient.device), (3, gradient.shape[-2], -1)
+    response = (inverse_curvature(known, curvature) @ weights).view(shape)
+    filtered = torch.fft.irfft2(_spectrum(gradient) * response, s=gradient.shape[-2:], norm="ortho")
+    return torch.einsum("ij,bihw->bjhw", axes(gradient), filtered)
+
+
+def inverse_curvature(known: Tensor, curvature: float) -> Tensor:
+    """What :func:`precondition` multiplies each color axis and ring with (3, RINGS)."""
     ss, yy, newest = known
     tiny = torch.finfo(torch.float32).tiny
     curved = (yy / ss.clamp_min(tiny)).sqrt()
@@ -64,32 +76,40 @@ def precondition(gradient: Tensor, known: Tensor, curvature: float) -> Tensor:
     plain = curvature / newest.sum().clamp_min(tiny)
     inverse = inverse * (curvature / (newest * inverse).sum().clamp_min(tiny))
     inverse = inverse.clamp(plain / LIMIT, plain * LIMIT)
-    inverse = inverse * (curvature / (newest * inverse).sum().clamp_min(tiny))
-    weights, shape = _rings(*gradient.shape[-2:], gradient.device), (3, gradient.shape[-2], -1)
-    response = (inverse @ weights).view(shape)
-    filtered = torch.fft.irfft2(_spectrum(gradient) * response, s=gradient.shape[-2:], norm="ortho")
-    return torch.einsum("ij,bihw->bjhw", _axes(gradient), filtered)
+    return inverse * (curvature / (newest * inverse).sum().clamp_min(tiny))
 
 
-def _axes(image: Tensor) -> Tensor:
-    axes = image.new_tensor(AXES)
-    return axes / axes.norm(dim=1, keepdim=True)
+def axes(image: Tensor) -> Tensor:
+    """The color axes (3, 3), of length 1."""
+    directions = image.new_tensor(AXES)
+    return directions / directions.norm(dim=1, keepdim=True)
 
 
 def _spectrum(image: Tensor) -> Tensor:
-    return torch.fft.rfft2(torch.einsum("ij,bjhw->bihw", _axes(image), image), norm="ortho")
+    return torch.fft.rfft2(torch.einsum("ij,bjhw->bihw", axes(image), image), norm="ortho")
+
+
+def places(height: int, width: int, device: torch.device, columns: slice = slice(None)) -> Tensor:
+    """The ring, from 0 to RINGS - 1, of each frequency of rfft2 (h · columns); between two whole numbers, in between.
+
+    Args:
+        height: of the picture.
+        width: of the picture.
+        device: where the result is wanted.
+        columns: of the h · (w // 2 + 1) frequencies; all if not given.
+    """
+    down = torch.fft.fftfreq(height, device=device)[:, None]
+    across = torch.fft.rfftfreq(width, device=device)[columns]
+    lowest = 1 / max(height, width)
+    octave = ((down.square() + across.square()).sqrt() / lowest).clamp_min(1).log()
+    return (octave * ((RINGS - 1) / math.log(math.sqrt(0.5) / lowest))).clamp(0, RINGS - 1).flatten()
 
 
 @lru_cache(maxsize=2)
 def _rings(height: int, width: int, device: torch.device) -> Tensor:
     """How far each frequency of rfft2 belongs to each ring (RINGS, h · (w // 2 + 1)): to two neighbors, 1 in all."""
-    down = torch.fft.fftfreq(height, device=device)[:, None]
-    across = torch.fft.rfftfreq(width, device=device)
-    lowest = 1 / max(height, width)
-    octave = ((down.square() + across.square()).sqrt() / lowest).clamp_min(1).log()
-    place = (octave * ((RINGS - 1) / math.log(math.sqrt(0.5) / lowest))).clamp(0, RINGS - 1).flatten()
     rings = torch.arange(RINGS, device=device)[:, None]
-    return (1 - (place - rings).abs()).clamp_min_(0)
+    return (1 - (places(height, width, device) - rings).abs()).clamp_min_(0)
 
 
 def _ring_sums(values: Tensor, image: Tensor) -> Tensor:

@@ -1,0 +1,127 @@
+"""How much memory a refinement takes, and how small tiles have to be to keep it within a budget.
+
+All figures are bytes above those of an interpreter with torch loaded, on the CPU, measured as the resident peak of
+whole runs. What a run without tiles takes grows with the picture; what a tile takes can be chosen.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from impasto.errors import ImpastoError
+from impasto.features.extractor import Extractor
+
+__all__ = ["Budget", "read_size", "size_text"]
+
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+#: One vector of the optimizer: three numbers of four bytes a pixel.
+VECTOR = 12
+#: What there is whatever the size: code, kernels' scratch, and holes between blocks.
+BASE = 160 * 2**20
+#: A pixel of a run without tiles: maps, their gradients, and what L-BFGS remembers.
+PIXEL = 4500
+#: A tile holds this many times four bytes for each number of its stage's maps and of their input.
+NUMBER = 3.0
+#: Of that, what a pixel of a painting takes, which is only looked at.
+LOOK = 0.5
+#: Vectors beside a tile: photograph and picture, later picture and gradient.
+BESIDE = 2
+#: Vectors while a scale begins: the old picture and photograph, the new picture, its detail, and room to resize. One
+#: more where the photograph as it was read has another size.
+BEGINNING = 3.4
+#: Sides of a tile: below, its border costs too much; above, nothing is gained.
+SMALLEST, LARGEST = 64, 512
+#: Sides are multiples of this.
+MULTIPLE = 16
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The memory that a run may take.
+
+    Attributes:
+        total: in bytes.
+        extractor: what looks.
+        layers: at which it looks.
+        held: bytes of pictures that are there all the time: the photograph and the paintings as they were read.
+        breadth: of the broadest painting, the shorter side over the longer one.
+        own: height and width of the photograph as it was read.
+    """
+
+    total: int
+    extractor: Extractor
+    layers: Sequence[str]
+    held: int
+    breadth: float = 1.0
+    own: tuple[int, int] = (0, 0)
+
+    def whole(self, height: int, width: int) -> bool:
+        """Whether a picture of that size can be refined without tiles."""
+        return self._always() + PIXEL * max(height * width, LOOK * self._painting(height, width)) <= self.total
+
+    def sides(self, height: int, width: int) -> tuple[int, ...]:
+        """The side of the tiles at each stage, for a picture of that size.
+
+        Raises:
+            ImpastoError: the budget is too small for it.
+        """
+        vectors = VECTOR * height * width
+        beside = BESIDE * vectors + VECTOR * self._painting(height, width)
+        room = self.total - self._always() - beside
+        costs = self._costs()
+        sides = [
+            min(LARGEST, MULTIPLE * int((math.sqrt(max(room, 0) / cost) - 2 * reach) // MULTIPLE))
+            for cost, reach in costs
+        ]
+        tile = max(cost * (SMALLEST + 2 * reach) ** 2 for cost, reach in costs)
+        beginning = (BEGINNING + (self.own != (height, width))) * vectors
+        least = self._always() + max(beside + tile, beginning)
+        if min(sides) < SMALLEST or self.total < least:
+            raise ImpastoError(
+                f"--max-memory: {size_text(self.total)} is too little for {width} × {height} px; "
+                f"give {math.ceil(least / UNITS['M'])}M or more, or a smaller --size"
+            )
+        return tuple(sides)
+
+    def _painting(self, height: int, width: int) -> float:
+        """Pixels of the broadest painting, whose longer side is as long as the picture's."""
+        return self.breadth * max(height, width) ** 2
+
+    def _always(self) -> int:
+        weights = sum(parameter.numel() * parameter.element_size() for parameter in self.extractor.parameters())
+        return BASE + weights + self.held
+
+    def _costs(self) -> list[tuple[float, int]]:
+        """Bytes a position of a tile, and the reach, of every stage."""
+        stages = self.extractor.stages(self.layers)
+        inputs = [3, *(stage.channels for stage in stages)]
+        return [
+            (4 * NUMBER * (stage.numbers + channels), stage.reach)
+            for stage, channels in zip(stages, inputs, strict=False)
+        ]
+
+
+def read_size(value: object) -> int:
+    """Bytes from ``2G``, ``1.5G``, ``500M`` or a whole number of bytes. A G is 2³⁰.
+
+    Raises:
+        ImpastoError: it is none of these, or nothing.
+    """
+    text = str(value).strip()
+    match = SIZE.fullmatch(text)
+    if isinstance(value, bool) or match is None or not (size := int(float(match[1]) * UNITS[match[2].upper()])):
+        raise ImpastoError(f"--max-memory: {text!r} is no amount of memory; write for example 2G, 1.5G or 500M")
+    return size
+
+
+def size_text(size: int) -> str:
+    """``1.5G``, ``500M``: in the unit that gives a short number, and one that :func:`read_size` takes."""
+    for unit in ("G", "M", "K"):
+        if size >= UNITS[unit]:
+            return f"{round(size / UNITS[unit], 2):g}{unit}"
+    return str(size)

@@ -1,0 +1,118 @@
+"""What does not fit into memory lies in temporary files, and is read and written piece by piece.
+
+Plain reads and writes, no mapped files: what lies here is not resident, but for what the system caches of its own
+accord and gives up as soon as memory is wanted. The files have no names: they are gone with the process, however it
+ends.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import torch
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+
+__all__ = ["StoredMaps", "StoredVector", "pieces"]
+
+#: Numbers that are worked on at a time.
+PIECE = 1 << 21
+
+
+def pieces(count: int) -> Iterator[tuple[int, int]]:
+    """Beginnings and ends of pieces that cover ``count`` numbers."""
+    for start in range(0, count, PIECE):
+        yield start, min(start + PIECE, count)
+
+
+class _Stored:
+    """Numbers in a file; zeros where none were written, which take no room."""
+
+    def __init__(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
+        self.shape, self.dtype, self.device = tuple(shape), dtype, device
+        self.count = torch.Size(shape).numel()
+        with _roomy():
+            # Open as long as this lives.
+            self._file: IO[bytes] = tempfile.TemporaryFile(dir=_folder(), buffering=0, prefix="impasto-")  # noqa: SIM115
+            self._file.truncate(self.count * dtype.itemsize)
+
+    def _get(self, start: int, into: Tensor) -> None:
+        """Fill ``into``, contiguous and on the CPU, with the numbers from ``start`` on."""
+        bytes_left = into.view(-1).view(torch.uint8).numpy().data
+        self._file.seek(start * self.dtype.itemsize)
+        while bytes_left:
+            bytes_left = bytes_left[self._file.readinto(bytes_left) :]  # type: ignore[attr-defined]
+
+    def _put(self, start: int, numbers: Tensor) -> None:
+        """Write ``numbers``, contiguous and on the CPU, from ``start`` on."""
+        bytes_left = numbers.view(-1).view(torch.uint8).numpy().data
+        self._file.seek(start * self.dtype.itemsize)
+        with _roomy():
+            while bytes_left:
+                bytes_left = bytes_left[self._file.write(bytes_left) :]
+
+
+class StoredVector(_Stored):
+    """A tensor (1, 3, h, w) that is read in pieces of its numbers, in order."""
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> StoredVector:
+        """A copy of ``tensor``."""
+        stored, flat = cls(tensor.shape, tensor.dtype, tensor.device), tensor.reshape(-1)
+        for start, stop in pieces(stored.count):
+            stored.write(start, flat[start:stop])
+        return stored
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """The numbers from ``start`` to before ``stop``."""
+        numbers = torch.empty(stop - start, dtype=self.dtype)
+        self._get(start, numbers)
+        return numbers.to(self.device)
+
+    def write(self, start: int, numbers: Tensor) -> None:
+        """Put ``numbers`` there, from ``start`` on."""
+        self._put(start, numbers.cpu().contiguous())
+
+
+class StoredMaps(_Stored):
+    """Feature maps (1, C, h, w) that are read in windows; the channels of a position lie side by side."""
+
+    def read(self, rows: slice, columns: slice) -> Tensor:
+        """The window (1, C, rows, columns), channels last."""
+        channels, _, width = self.shape[1:]
+        window = torch.empty(rows.stop - rows.start, columns.stop - columns.start, channels, dtype=self.dtype)
+        for line, row in zip(window, range(rows.start, rows.stop), strict=True):
+            self._get((row * width + columns.start) * channels, line)
+        return window.to(self.device).permute(2, 0, 1)[None]
+
+    def write(self, rows: slice, columns: slice, maps: Tensor) -> None:
+        """Put ``maps`` (1, C, rows, columns) there."""
+        channels, _, width = self.shape[1:]
+        lines = maps[0].permute(1, 2, 0).cpu().contiguous()
+        for line, row in zip(lines, range(rows.start, rows.stop), strict=True):
+            self._put((row * width + columns.start) * channels, line)
+
+
+class _roomy:  # noqa: N801 (used like a function)
+    """A disk that is full becomes one plain line."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise ImpastoError(
+                f"--max-memory: {_folder()} takes no more ({error.strerror or error}), and what does not fit into "
+                "memory lies there; make room, or name another folder in the environment variable TMPDIR"
+            ) from error
+
+
+def _folder() -> str:
+    """Where temporary files go: as the user says, or else where they lie on a disk. Many a /tmp is memory itself."""
+    said = any(name in os.environ for name in ("TMPDIR", "TEMP", "TMP"))
+    roomy = Path("/var/tmp")
+    return str(roomy) if not said and roomy.is_dir() and os.access(roomy, os.W_OK) else tempfile.gettempdir()

@@ -1,0 +1,240 @@
+"""Where the optimizer's vectors are: in memory, or in strips on the disk.
+
+A vector has as many numbers as the picture, and L-BFGS remembers twenty and more. The algorithm is the same for both;
+what it does to whole vectors is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.refine import spectrum
+from impasto.refine.pyramid import carry_over
+from impasto.refine.shelf import PIECE, StoredVector, pieces
+
+__all__ = ["FARTHEST", "HISTORY", "IN_MEMORY", "ON_DISK", "Memory", "Rule", "Space", "Vector"]
+
+#: How many pairs of displacement and gradient change L-BFGS remembers.
+HISTORY = 10
+#: The same where they are on the disk, where each takes 24 bytes a pixel.
+DISK_HISTORY = 5
+#: L-BFGS moves no pixel further than this in one step.
+FARTHEST = 0.15
+
+Vector = Tensor | StoredVector
+Memory = dict[str, Vector]
+#: Picture, gradient, memory -> the next picture and memory.
+Rule = Callable[[Tensor, Tensor, Memory], tuple[Tensor, Memory]]
+
+
+class Space:
+    """Vectors are tensors (1, 3, h, w)."""
+
+    history = HISTORY
+
+    def keep(self, tensor: Tensor) -> Vector:
+        """``tensor``, for the memory."""
+        return tensor
+
+    def enlarged(self, vector: Vector, size: tuple[int, int], divisor: float) -> Vector:
+        """The vector at the next scale, divided."""
+        return carry_over(_tensor(vector), size) / divisor
+
+    def minus(self, tensor: Tensor, kept: Vector) -> Vector:
+        """``tensor`` - ``kept``."""
+        return tensor - _tensor(kept)
+
+    def dot(self, a: Vector, b: Vector) -> float:
+        """The inner product."""
+        return torch.dot(_tensor(a).flatten(), _tensor(b).flatten()).item()
+
+    def free(self, image: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient, but 0 at a pixel at the edge of the range that wants to leave it. It may be overwritten."""
+        return gradient.masked_fill(_stuck(image, gradient), 0)
+
+    def size(self, tensor: Tensor) -> float:
+        """The mean of all absolute values."""
+        return tensor.abs().mean().item()
+
+    def add(self, tensor: Tensor, kept: Vector, factor: float) -> None:
+        """Add ``factor`` times ``kept`` to ``tensor``."""
+        tensor.add_(_tensor(kept), alpha=factor)
+
+    def accumulate(self, known: Tensor | None, s: Vector, y: Vector) -> Tensor:
+        """:func:`impasto.refine.spectrum.accumulate`."""
+        return spectrum.accumulate(known, _tensor(s), _tensor(y))
+
+    def precondition(self, tensor: Tensor, known: Tensor, curvature: float) -> Tensor:
+        """:func:`impasto.refine.spectrum.precondition`. ``tensor`` may be overwritten."""
+        return spectrum.precondition(tensor, known, curvature)
+
+    def moved(self, image: Tensor, direction: Tensor) -> Tensor:
+        """The picture against ``direction``, no pixel further than FARTHEST. ``direction`` may be overwritten."""
+        return (image - direction.clamp_(-FARTHEST, FARTHEST)).clamp_(0, 1)
+
+    def elementwise(self, rule: Rule, image: Tensor, gradient: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """The new picture and memory by a rule that treats every number alike. ``gradient`` may be overwritten."""
+        return rule(image, gradient, memory)
+
+
+class Strips(Space):
+    """What is remembered is on the disk. The picture and its gradient, in whose place the next picture comes, are not.
+
+    Inner products are summed in a fixed order. A Fourier transform takes a third of the room of a vector.
+    """
+
+    history = DISK_HISTORY
+
+    def keep(self, tensor: Tensor) -> Vector:
+        return StoredVector.of(tensor)
+
+    def enlarged(self, vector: Vector, size: tuple[int, int], divisor: float) -> Vector:
+        old_height, old_width = vector.shape[-2:]
+        height, width = size
+        larger = StoredVector((1, 3, height, width), vector.dtype, vector.device)
+        vector = vector.contiguous() if isinstance(vector, Tensor) else vector
+        # As carry_over does it, but row by row: bilinear, the centers of pixels aligned.
+        centers = (torch.arange(height, dtype=torch.float64) + 0.5) * (old_height / height)
+        place = (centers - 0.5).clamp_(0, old_height - 1)
+        above = place.floor().long()
+        below = (above + 1).clamp_(max=old_height - 1)
+        step = max(1, PIECE // max(width, old_width))
+        for channel in range(3):
+            for top in range(0, height, step):
+                rows = slice(top, min(top + step, height))
+                first, last = int(above[rows][0]), int(below[rows][-1]) + 1
+                start = channel * old_height
+                lines = _piece(vector, (start + first) * old_width, (start + last) * old_width).view(-1, old_width)
+                share = (place - above)[rows, None].to(lines)
+                mixed = torch.lerp(lines[above[rows] - first], lines[below[rows] - first], share)
+                wide = carry_over(mixed[None, None], (len(mixed), width)).flatten() / divisor
+                larger.write((channel * height + top) * width, wide)
+        return larger
+
+    def minus(self, tensor: Tensor, kept: Vector) -> Vector:
+        difference = StoredVector(tensor.shape, tensor.dtype, tensor.device)
+        for start, stop in pieces(tensor.numel()):
+            difference.write(start, _piece(tensor, start, stop) - _piece(kept, start, stop))
+        return difference
+
+    def dot(self, a: Vector, b: Vector) -> float:
+        return sum(
+            torch.dot(_piece(a, start, stop), _piece(b, start, stop)).item()
+            for start, stop in pieces(torch.Size(a.shape).numel())
+        )
+
+    def free(self, image: Tensor, gradient: Tensor) -> Tensor:
+        for start, stop in pieces(image.numel()):
+            part = _piece(gradient, start, stop)
+            part.masked_fill_(_stuck(_piece(image, start, stop), part), 0)
+        return gradient
+
+    def size(self, tensor: Tensor) -> float:
+        total = sum(_piece(tensor, start, stop).abs().sum().item() for start, stop in pieces(tensor.numel()))
+        return total / tensor.numel()
+
+    def add(self, tensor: Tensor, kept: Vector, factor: float) -> None:
+        for start, stop in pieces(tensor.numel()):
+            _piece(tensor, start, stop).add_(_piece(kept, start, stop), alpha=factor)
+
+    def accumulate(self, known: Tensor | None, s: Vector, y: Vector) -> Tensor:
+        height, width = s.shape[-2:]
+        sums = []
+        for vector in (s, y):
+            energies = torch.zeros(3, spectrum.RINGS, dtype=torch.float64)
+            for axis in range(3):
+                waves = _rows_transformed(vector, axis)
+                for columns, ring, share in _ring_blocks(waves, height, width):
+                    energy = torch.fft.fft(waves[:, columns], dim=0, norm="ortho").abs().square()
+                    # Twice, as rfft keeps half; but for the columns that are their own mirror images.
+                    mirrored = torch.arange(columns.start, columns.stop, device=energy.device)
+                    energy *= torch.where((mirrored == 0) | (2 * mirrored == width), 1.0, 2.0)
+                    for number, part in ((ring, 1 - share), (ring + 1, share)):
+                        found = torch.bincount(number, (energy.flatten() * part).double(), spectrum.RINGS + 1)
+                        energies[axis] += found[: spectrum.RINGS].cpu()
+            sums.append(energies.to(torch.float32).to(s.device))
+        return spectrum.fade(known, *sums)
+
+    def precondition(self, tensor: Tensor, known: Tensor, curvature: float) -> Tensor:
+        height, width = tensor.shape[-2:]
+        inverse, axes = spectrum.inverse_curvature(known, curvature), spectrum.axes(tensor)
+        most = inverse.max()
+        tensor *= most
+        # To ring 10, which does not exist, nothing belongs.
+        change_of = F.pad(inverse / most - 1, (0, 1))
+        # The axes are at right angles: what one of them gains does not show on the others.
+        for axis in range(3):
+            waves = _rows_transformed(tensor, axis)
+            for columns, ring, share in _ring_blocks(waves, height, width):
+                block = torch.fft.fft(waves[:, columns], dim=0, norm="ortho")
+                block *= torch.lerp(change_of[axis][ring], change_of[axis][ring + 1], share).view(height, -1)
+                waves[:, columns] = torch.fft.ifft(block, dim=0, norm="ortho")
+            for top, bottom in _row_strips(height, width):
+                change = torch.fft.irfft(waves[top:bottom], n=width, norm="ortho")
+                tensor[0, :, top:bottom] += axes[axis, :, None, None] * change
+        return tensor
+
+    def moved(self, image: Tensor, direction: Tensor) -> Tensor:
+        return direction.clamp_(-FARTHEST, FARTHEST).neg_().add_(image).clamp_(0, 1)
+
+    def elementwise(self, rule: Rule, image: Tensor, gradient: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        kept: dict[str, StoredVector] = {}
+        for start, stop in pieces(image.numel()):
+            before = {name: _piece(vector, start, stop) for name, vector in memory.items()}
+            part, after = rule(_piece(image, start, stop), _piece(gradient, start, stop), {**before})
+            for name, numbers in after.items():
+                if name not in kept:
+                    kept[name] = StoredVector(image.shape, image.dtype, image.device)
+                kept[name].write(start, _tensor(numbers))
+            _piece(gradient, start, stop).copy_(part)
+        return gradient, {**kept}
+
+
+#: The two.
+IN_MEMORY, ON_DISK = Space(), Strips()
+
+
+def _tensor(vector: Vector) -> Tensor:
+    assert isinstance(vector, Tensor)
+    return vector
+
+
+def _piece(vector: Vector, start: int, stop: int) -> Tensor:
+    """Numbers of a vector, in order; a view of a tensor."""
+    return vector.read(start, stop) if isinstance(vector, StoredVector) else vector.view(-1)[start:stop]
+
+
+def _stuck(image: Tensor, gradient: Tensor) -> Tensor:
+    return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+
+
+def _row_strips(height: int, width: int) -> Iterator[tuple[int, int]]:
+    step = max(1, PIECE // (3 * width))
+    for top in range(0, height, step):
+        yield top, min(top + step, height)
+
+
+def _rows_transformed(vector: Vector, axis: int) -> Tensor:
+    """The Fourier transform of every row, (h, w // 2 + 1) complex, of a color axis."""
+    height, width = vector.shape[-2:]
+    waves = torch.empty(height, width // 2 + 1, dtype=torch.complex64, device=vector.device)
+    for top, bottom in _row_strips(height, width):
+        parts = [_piece(vector, (c * height + top) * width, (c * height + bottom) * width) for c in range(3)]
+        rows = torch.stack(parts)
+        mixed = (spectrum.axes(rows)[axis] @ rows).view(-1, width)
+        waves[top:bottom] = torch.fft.rfft(mixed, norm="ortho")
+    return waves
+
+
+def _ring_blocks(waves: Tensor, height: int, width: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Blocks of columns; for each frequency, the lower of its two rings, and how far it belongs to the other one."""
+    step = max(1, PIECE // height)
+    for left in range(0, waves.shape[1], step):
+        columns = slice(left, min(left + step, waves.shape[1]))
+        place = spectrum.places(height, width, waves.device, columns)
+        ring = place.long()
+        yield columns, ring, place - ring

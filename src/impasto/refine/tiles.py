@@ -1,0 +1,297 @@
+"""The exact gradient of a picture that is larger than memory.
+
+The extractor's stages, see :class:`impasto.features.extractor.Stage`, are gone through one after the other, each tile
+by tile. Within a stage an output depends on a few positions around it only, so a tile needs a narrow border of the
+tiles beside it: two to four positions, where the way through all stages at once would ask for seventy pixels. What a
+stage gives to the next one lies on the disk.
+
+Two passes. Forward, without gradients, the tiles' Gram matrices and content losses are summed: they are those of the
+whole picture. The derivative of the style loss by each sum is then known, and with it everything that a tile's
+gradient depends on. Backward, from the last stage to the first, each tile is gone through again, with autograd, and its
+gradient is added into that of the stage's input. So every number is the one that a machine with enough memory would
+have found, up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from impasto.features.extractor import Extractor
+from impasto.losses import (
+    SMALLEST_ENERGY,
+    StyleLoss,
+    blend_grams,
+    content_loss,
+    gram_matrix,
+    style_loss,
+    target_energy,
+    total_loss,
+)
+from impasto.machine import give_memory_back
+from impasto.refine.cut import Tile, cut
+from impasto.refine.objective import Losses, Weights
+from impasto.refine.shelf import StoredMaps
+
+__all__ = ["TiledObjective"]
+
+
+class TiledObjective:
+    """As :class:`impasto.refine.objective.Objective`, in bounded memory.
+
+    Beside the image and its gradient, there is never more in memory than one tile with all that its way back needs.
+
+    Args:
+        extractor: where the features come from.
+        content: the photograph at this scale (1, 3, h, w).
+        styles: the paintings, each (1, 3, h', w'), asked for one after the other.
+        weights: what counts how much.
+        sides: of the tiles, for each stage.
+        area: pixels of this scale over pixels of the finished picture.
+        bf16: run the extractor in bfloat16.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        content: Tensor,
+        styles: Iterable[Tensor],
+        weights: Weights,
+        sides: Sequence[int],
+        *,
+        area: float = 1.0,
+        bf16: bool = False,
+    ) -> None:
+        self.weights, self.sides, self.bf16 = weights, tuple(sides), bf16
+        self.extractor, self.device = extractor, content.device
+        self.layers = sorted({*weights.content_layers, *weights.style_layers}, key=extractor.layers.index)
+        self.metrics = {layer: extractor.metric(layer) for layer in self.layers}
+        self.targets: dict[str, StoredMaps] = {}
+        self.energies = dict.fromkeys(weights.content_layers, 0.0)
+        self._run(content, list(weights.content_layers), self._keep_target, keep=False)
+        grams = [self._grams(style, list(weights.style_layers)) for style in styles]
+        self.style_loss = StyleLoss(
+            {
+                layer: blend_grams([gram[layer] for gram in grams], list(weights.style_weights))
+                for layer in weights.style_layers
+            },
+            weights.style_layers,
+            weights.normalization,
+            {layer: extractor.channels(layer) for layer in weights.style_layers},
+            self.metrics,
+        )
+        self.content_weight = weights.content_weight
+        if weights.normalization == "gatys":
+            self.content_weight /= area
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, Losses]:
+        """Gradient of the total loss with respect to ``image`` (1, 3, h, w), and the losses."""
+        sums: dict[str, Tensor] = {}
+        errors = torch.zeros((), dtype=torch.float64)
+
+        def look(layer: str, size: tuple[int, int], tile: Tile, maps: Tensor) -> None:
+            if layer in self.weights.style_layers:
+                _add(sums, layer, self._share(maps, size))
+            if layer in self.weights.content_layers:
+                errors.add_(self._content(layer, tile, maps).cpu())
+
+        inputs = self._run(image, self.layers, look)
+        grams = {layer: gram.to(image).requires_grad_() for layer, gram in sums.items()}
+        terms = [
+            weight
+            * style_loss(
+                grams[layer],
+                self.style_loss.targets[layer],
+                self.weights.normalization,
+                channels=self.style_loss.channels[layer],
+                metric=self.metrics[layer],
+                energy=self.style_loss.energies[layer],
+            )
+            for layer, weight in self.weights.style_layers.items()
+        ]
+        content = errors.to(image).requires_grad_()
+        style = torch.stack(terms).sum()
+        total = total_loss(content, style, self.content_weight, self.weights.normalization)
+        by_content, *by_gram = torch.autograd.grad(total, [content, *grams.values()])
+        gradient = self._back(image, inputs, dict(zip(grams, by_gram, strict=True)), by_content)
+        value = total.item()
+        if self.weights.tv_weight:
+            value += _add_total_variation(image, gradient, self.weights.tv_weight)
+        return gradient, Losses(content.item(), style.item(), value)
+
+    def _run(
+        self,
+        picture: Tensor,
+        layers: Sequence[str],
+        look: Callable[[str, tuple[int, int], Tile, Tensor], None],
+        *,
+        keep: bool = True,
+    ) -> list[Tensor | StoredMaps]:
+        """Go through the stages without gradients, showing each tile of ``layers``; the inputs of the stages.
+
+        Args:
+            picture: (1, 3, h, w).
+            layers: whose maps are shown.
+            look: is given the layer, the size of its maps, the tile, and that tile of the maps.
+            keep: False if the inputs are not wanted any more.
+        """
+        inputs: list[Tensor | StoredMaps] = [picture]
+        stages = self.extractor.stages(layers)
+        for number, stage in enumerate(stages):
+            source = inputs[-1]
+            height, width = size = (source.shape[-2], source.shape[-1])
+            following: StoredMaps | None = None
+            for tile in cut(height, width, stage.reach, self.sides[number]):
+                with torch.no_grad():
+                    with self._precision():
+                        found, last = stage.run(_read(source, tile))
+                        pooled = stage.pool(tile.inside(last)) if number + 1 < len(stages) else None
+                    for layer, maps in found.items():
+                        look(layer, size, tile, tile.inside(maps))
+                if pooled is not None:
+                    if following is None:
+                        shape = (1, stage.channels, height // 2, width // 2)
+                        following = StoredMaps(shape, pooled.dtype, self.device)
+                    following.write(*tile.pooled, pooled)
+                del found, last, pooled
+            give_memory_back()
+            if following is not None:
+                inputs = [*inputs, following] if keep else [following]
+        return inputs
+
+    def _back(
+        self, image: Tensor, inputs: list[Tensor | StoredMaps], slopes: Mapping[str, Tensor], by_content: Tensor
+    ) -> Tensor:
+        """The gradient for the pixels.
+
+        Args:
+            image: (1, 3, h, w).
+            inputs: of the stages; they are used up.
+            slopes: derivative of the total loss by each Gram matrix.
+            by_content: derivative of the total loss by the content loss.
+        """
+        outer: Tensor | StoredMaps | None = None
+        stages = self.extractor.stages(self.layers)
+        for number in reversed(range(len(stages))):
+            stage, source = stages[number], inputs.pop()
+            height, width = size = (source.shape[-2], source.shape[-1])
+            inner: Tensor | StoredMaps
+            if number:
+                assert isinstance(source, StoredMaps)
+                inner = StoredMaps(source.shape, source.dtype, self.device)
+            else:
+                inner = torch.zeros_like(image)
+            for tile in cut(height, width, stage.reach, self.sides[number]):
+                window = _read(source, tile).requires_grad_()
+                with self._precision():
+                    found, last = stage.run(window)
+                    ends = [] if outer is None else [stage.pool(tile.inside(last))]
+                pulls = [] if outer is None else [_at(outer, *tile.pooled)]
+                del last
+                for layer, maps in found.items():
+                    part = tile.inside(maps)
+                    if layer in slopes:
+                        ends.append((slopes[layer] * self._share(part, size)).sum())
+                        pulls.append(torch.ones_like(ends[-1]))
+                    if layer in self.weights.content_layers:
+                        ends.append(self._content(layer, tile, part))
+                        pulls.append(by_content)
+                del found
+                (gradient,) = torch.autograd.grad(ends, window, pulls)
+                del ends, window
+                _put(inner, tile, gradient)
+            outer = inner
+            del source
+            give_memory_back()
+        assert isinstance(outer, Tensor)
+        return outer
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+    def _exact(self, maps: Tensor) -> Tensor:
+        """What losses are made of: the maps in the precision of pixels."""
+        return maps.float() if self.bf16 else maps
+
+    def _share(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """What a tile of maps (1, C, h, w) adds to the Gram matrix of maps that have ``size``."""
+        part = self._exact(maps).contiguous(memory_format=torch.channels_last)
+        return gram_matrix(part) * (part.shape[-2] * part.shape[-1] / (size[0] * size[1]))
+
+    def _content(self, layer: str, tile: Tile, maps: Tensor) -> Tensor:
+        """What a tile adds to the content loss."""
+        target = self.targets[layer].read(tile.rows, tile.columns)
+        energy = maps.new_tensor([max(self.energies[layer], SMALLEST_ENERGY)], dtype=target.dtype)
+        weight, normalization = self.weights.content_layers[layer], self.weights.normalization
+        return weight * content_loss(
+            self._exact(maps), target, normalization, metric=self.metrics[layer], energy=energy
+        )
+
+    def _keep_target(self, layer: str, size: tuple[int, int], tile: Tile, maps: Tensor) -> None:
+        """Take the photograph's maps for the target, and its energy."""
+        maps = self._exact(maps)
+        if layer not in self.targets:
+            self.targets[layer] = StoredMaps((1, maps.shape[1], *size), maps.dtype, self.device)
+        self.targets[layer].write(tile.rows, tile.columns, maps)
+        self.energies[layer] += target_energy(maps, self.metrics[layer]).item()
+
+    def _grams(self, picture: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Gram matrices of a picture (1, 3, h, w)."""
+        sums: dict[str, Tensor] = {}
+        self._run(
+            picture,
+            layers,
+            lambda layer, size, tile, maps: _add(sums, layer, self._share(maps, size)),
+            keep=False,
+        )
+        return {layer: gram.to(picture) for layer, gram in sums.items()}
+
+
+def _add(sums: dict[str, Tensor], layer: str, share: Tensor) -> None:
+    """Add in float64, always in the same order: the same bits on every run."""
+    share = share.cpu().double()
+    sums[layer] = sums[layer] + share if layer in sums else share
+
+
+def _read(source: Tensor | StoredMaps, tile: Tile) -> Tensor:
+    """The window of a tile, a copy."""
+    return _at(source, tile.window_rows, tile.window_columns)
+
+
+def _at(source: Tensor | StoredMaps, rows: slice, columns: slice) -> Tensor:
+    if isinstance(source, StoredMaps):
+        return source.read(rows, columns)
+    return source[..., rows, columns].clone()
+
+
+def _put(target: Tensor | StoredMaps, tile: Tile, gradient: Tensor) -> None:
+    """Add a tile's gradient for its window. Windows overlap: each position gets its share from several tiles."""
+    window = tile.window_rows, tile.window_columns
+    if isinstance(target, StoredMaps):
+        target.write(*window, target.read(*window) + gradient)
+    else:
+        target[(..., *window)] += gradient
+
+
+def _add_total_variation(image: Tensor, gradient: Tensor, weight: float, strip: int = 256) -> float:
+    """Add the gradient of ``weight`` times the total variation to ``gradient``; that term's value.
+
+    The mean over the whole picture, as :func:`impasto.losses.total_variation` has it, from sums over strips of rows.
+    """
+    channels, height, width = image.shape[1:]
+    across, down = channels * height * (width - 1), channels * (height - 1) * width
+    value = 0.0
+    for top in range(0, height, strip):
+        bottom = min(top + strip, height)
+        # With the first row of the next strip, for the differences between the two.
+        rows = image[..., top : bottom + 1, :].clone().requires_grad_()
+        beside = rows[..., : bottom - top, 1:] - rows[..., : bottom - top, :-1]
+        below = rows[..., 1:, :] - rows[..., :-1, :]
+        term = weight * (beside.square().sum() / across + below.square().sum() / down)
+        (slope,) = torch.autograd.grad(term, rows)
+        gradient[..., top : bottom + 1, :] += slope
+        value += term.item()
+    return value

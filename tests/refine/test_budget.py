@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from impasto.errors import ImpastoError
+from impasto.features.compact import Compact
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
+from impasto.refine.budget import LARGEST, MULTIPLE, SMALLEST, Budget, read_size, size_text
+
+LAYERS = (CONTENT_LAYER, *STYLE_LAYERS)
+
+
+@pytest.fixture(scope="module")
+def compact() -> Compact:
+    return Compact.from_file()
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("2G", 2 * 2**30),
+        ("1.5G", 3 * 2**29),
+        ("500M", 500 * 2**20),
+        ("500m", 500 * 2**20),
+        ("4 GiB", 4 * 2**30),
+        ("64KB", 64 * 2**10),
+        ("1T", 2**40),
+        ("1000000", 1_000_000),
+        (123, 123),
+    ],
+)
+def test_sizes(value: object, size: int) -> None:
+    assert read_size(value) == size
+
+
+@pytest.mark.parametrize("value", ["", "G", "2X", "two", "-1G", "0", "0.0M", "1e9", "2G!", "2,5G", 0, -5, True])
+def test_no_sizes(value: object) -> None:
+    with pytest.raises(
+        ImpastoError, match=r"^--max-memory: '.*' is no amount of memory; write for example 2G, 1.5G or 500M$"
+    ):
+        read_size(value)
+
+
+@given(st.integers(1, 2**45))
+def test_a_size_in_words_is_that_size(size: int) -> None:
+    assert read_size(size_text(size)) == pytest.approx(size, rel=0.01)
+
+
+def test_small_pictures_need_no_tiles(compact: Compact) -> None:
+    budget = Budget(2 * 2**30, compact, LAYERS, 0)
+    assert budget.whole(512, 512)
+    assert not budget.whole(4096, 4096)
+
+
+def test_tiles_fill_the_budget(compact: Compact) -> None:
+    sides = [Budget(total * 2**20, compact, LAYERS, 0).sides(2048, 2048) for total in (500, 700, 4000)]
+    for few, more in pairwise(sides):
+        assert all(a <= b for a, b in zip(few, more, strict=True))
+    assert sides[0] != sides[-1]
+    assert all(side % MULTIPLE == 0 and SMALLEST <= side <= LARGEST for tiles in sides for side in tiles)
+    assert len(sides[0]) == 5
+    assert len(Budget(2**30, compact, ["relu3_1"], 0).sides(2048, 2048)) == 3
+
+
+def test_a_painting_broader_than_the_picture_counts(compact: Compact) -> None:
+    """At the same longest side it has eight times as many pixels."""
+    broad, narrow = (Budget(2**30, compact, LAYERS, 0, breadth) for breadth in (1.0, 0.125))
+    assert narrow.whole(128, 1024)
+    assert not broad.whole(128, 1024)
+    assert min(broad.sides(512, 6000)) < min(narrow.sides(512, 6000))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 2**32), st.integers(100, 10000), st.integers(100, 10000), st.integers(0, 2**30))
+def test_the_smallest_budget_that_is_named_is_enough(total: int, height: int, width: int, held: int) -> None:
+    compact = Compact((("relu1_1", 8), ("relu2_1", 8), ("relu3_1", 8), ("relu4_1", 8), ("relu4_2", 8), ("relu5_1", 8)))
+    try:
+        Budget(total, compact, LAYERS, held).sides(height, width)
+    except ImpastoError as error:
+        message = str(error)
+        assert message.startswith(f"--max-memory: {size_text(total)} is too little for {width} × {height} px; give ")
+        named = read_size(message.partition("give ")[2].partition(" or more")[0])
+        assert named > total
+        Budget(named, compact, LAYERS, held).sides(height, width)

@@ -1,0 +1,215 @@
+"""Tile by tile, the losses and the gradient are those of the whole picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from impasto.features.compact import Compact
+from impasto.features.extractor import STYLE_LAYERS, Extractor
+from impasto.features.vgg19 import VGG19
+from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, total_loss, total_variation
+from impasto.refine.objective import Objective, Weights
+from impasto.refine.tiles import TiledObjective
+
+#: Of the shipped compact extractor, with a few channels each.
+NARROW = (
+    ("relu1_1", 5),
+    ("squeeze1_2", 3),
+    ("relu1_2", 4),
+    ("relu2_1", 6),
+    ("relu2_2", 5),
+    ("relu3_1", 6),
+    ("relu3_2", 6),
+    ("relu4_1", 7),
+    ("relu4_2", 7),
+    ("relu5_1", 8),
+)
+
+
+def narrow_compact() -> Compact:
+    generator = torch.Generator().manual_seed(2)
+    tensors, width = {}, 3
+    for name, channels in NARROW:
+        kernel = 1 if name.startswith("squeeze") else 3
+        scale = (2 / (width * kernel**2)) ** 0.5
+        tensors[f"{name}.weight"] = scale * torch.randn(channels, width, kernel, kernel, generator=generator)
+        tensors[f"{name}.bias"] = 0.1 * torch.randn(channels, generator=generator)
+        tensors[f"{name}.projection"] = torch.randn(2 * channels, channels, generator=generator)
+        width = channels
+    return Compact.from_tensors(tensors, NARROW)
+
+
+def wide_vgg(pooling: str) -> VGG19:
+    """VGG-19 with random weights: all its channels."""
+    vgg = VGG19(pooling)
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in vgg.named_parameters():
+        if name.endswith("weight"):
+            parameter.normal_(0, (2 / (9 * parameter.shape[1])) ** 0.5, generator=generator)
+        else:
+            parameter.normal_(0, 0.05, generator=generator)
+    vgg.mean.fill_(0.45)
+    return vgg
+
+
+@pytest.fixture(scope="module")
+def compact() -> Compact:
+    return narrow_compact()
+
+
+@pytest.fixture(scope="module")
+def exact() -> Compact:
+    return narrow_compact().double()
+
+
+def picture(height: int, width: int, seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Noise, coarse and fine."""
+    generator = torch.Generator().manual_seed(seed)
+    fine = torch.rand(1, 3, height, width, generator=generator)
+    coarse = torch.rand(1, 3, -(-height // 8), -(-width // 8), generator=generator)
+    blocks = coarse.repeat_interleave(8, -1).repeat_interleave(8, -2)[..., :height, :width]
+    return (0.5 * fine + 0.5 * blocks).to(dtype)
+
+
+def weights(**changes: object) -> Weights:
+    values = {
+        "content_weight": 1e-3,
+        "content_layers": {"relu4_2": 1.0},
+        "style_layers": dict.fromkeys(STYLE_LAYERS, 0.2),
+        "style_weights": (1.0,),
+        **changes,
+    }
+    return Weights(**values)  # type: ignore[arg-type]
+
+
+def by_definition(
+    extractor: Extractor, output: Tensor, content: Tensor, styles: Sequence[Tensor], chosen: Weights
+) -> tuple[Tensor, float, float, float]:
+    """Gradient and losses by the functions of the metric, on the features themselves."""
+    output = output.clone().requires_grad_()
+    layers = [*chosen.content_layers, *chosen.style_layers]
+    maps, target = extractor(output, layers), extractor(content, layers)
+    seen = [extractor(style, layers) for style in styles]
+    content_term = torch.stack(
+        [
+            weight * content_loss(maps[layer], target[layer], chosen.normalization)
+            for layer, weight in chosen.content_layers.items()
+        ]
+    ).sum()
+    style_term = torch.stack(
+        [
+            weight
+            * style_loss(
+                gram_matrix(maps[layer]),
+                blend_grams([gram_matrix(found[layer]) for found in seen], list(chosen.style_weights)),
+                chosen.normalization,
+                channels=extractor.channels(layer),
+            )
+            for layer, weight in chosen.style_layers.items()
+        ]
+    ).sum()
+    total = total_loss(content_term, style_term, chosen.content_weight, chosen.normalization)
+    total = total + chosen.tv_weight * total_variation(output)
+    (gradient,) = torch.autograd.grad(total, output)
+    return gradient, content_term.item(), style_term.item(), total.item()
+
+
+class TestAgainstTheDefinition:
+    @settings(deadline=None, max_examples=15)
+    @given(
+        height=st.integers(16, 75),
+        width=st.integers(16, 75),
+        halves=st.lists(st.integers(2, 20), min_size=5, max_size=5),
+        normalization=st.sampled_from(["relative", "gatys"]),
+        content_layers=st.sampled_from([{"relu4_2": 1.0}, {"relu1_1": 0.3, "relu4_2": 2.0}, {"relu5_1": 1.0}]),
+        style_layers=st.sampled_from(
+            [dict.fromkeys(STYLE_LAYERS, 0.2), {"relu2_1": 1.0}, {"relu1_1": 0.7, "relu5_1": 0.1}]
+        ),
+        tv_weight=st.sampled_from([0.0, 3.0]),
+    )
+    def test_float64(
+        self,
+        exact: Compact,
+        height: int,
+        width: int,
+        halves: list[int],
+        normalization: str,
+        content_layers: dict[str, float],
+        style_layers: dict[str, float],
+        tv_weight: float,
+    ) -> None:
+        """Whatever the sizes, the tiles, the layers and the weights."""
+        chosen = weights(
+            normalization=normalization,
+            content_layers=content_layers,
+            style_layers=style_layers,
+            tv_weight=tv_weight,
+            style_weights=(0.6, 0.4),
+        )
+        output, content = (picture(height, width, seed, torch.float64) for seed in (0, 1))
+        styles = [picture(41, 58, 2, torch.float64), picture(33, 16, 3, torch.float64)]
+        gradient, content_term, style_term, total = by_definition(exact, output, content, styles, chosen)
+        tiled = TiledObjective(exact, content, styles, chosen, [2 * half for half in halves])
+        found, losses = tiled(output)
+        assert (found - gradient).norm() < 1e-10 * gradient.norm()
+        assert losses.content == pytest.approx(content_term, rel=1e-10)
+        assert losses.style == pytest.approx(style_term, rel=1e-10)
+        assert losses.total == pytest.approx(total, rel=1e-10)
+
+    @pytest.mark.parametrize("pooling", ["max", "avg"])
+    def test_vgg19(self, pooling: str) -> None:
+        vgg = wide_vgg(pooling).double()
+        output, content, style = (picture(51, 38, seed, torch.float64) for seed in range(3))
+        gradient, *_, total = by_definition(vgg, output, content, [style], weights())
+        found, losses = TiledObjective(vgg, content, [style], weights(), (32, 16, 8, 4, 2))(output)
+        assert (found - gradient).norm() < 1e-10 * gradient.norm()
+        assert losses.total == pytest.approx(total, rel=1e-10)
+
+
+class TestAgainstTheWhole:
+    """The untiled objective, in float32."""
+
+    @pytest.mark.parametrize("normalization", ["relative", "gatys"])
+    def test_compact(self, compact: Compact, normalization: str) -> None:
+        output, content, style = picture(81, 70, 0), picture(81, 70, 1), picture(48, 64, 2)
+        chosen = weights(normalization=normalization, tv_weight=0.5)
+        gradient, losses = Objective(compact, content, [style], chosen, area=0.25)(output)
+        found, tiled = TiledObjective(compact, content, [style], chosen, (24,) * 5, area=0.25)(output)
+        assert (found - gradient).norm() < 1e-5 * gradient.norm()
+        assert tiled.total == pytest.approx(losses.total, rel=1e-5)
+
+    def test_bf16(self, compact: Compact) -> None:
+        """Rounded at other places, so only nearly the same."""
+        output, content, style = picture(64, 48, 0), picture(64, 48, 1), picture(48, 64, 2)
+        gradient, losses = Objective(compact, content, [style], weights(), bf16=True)(output)
+        found, tiled = TiledObjective(compact, content, [style], weights(), (24,) * 5, bf16=True)(output)
+        assert found.dtype == torch.float32
+        assert (found - gradient).norm() < 0.05 * gradient.norm()
+        assert tiled.total == pytest.approx(losses.total, rel=0.01)
+
+
+def test_same_bits_on_every_run(compact: Compact) -> None:
+    output, content, style = picture(81, 70, 0), picture(81, 70, 1), picture(48, 64, 2)
+    runs = [TiledObjective(compact, content, [style], weights(), (24, 16, 8, 8, 4))(output) for _ in range(2)]
+    assert torch.equal(runs[0][0], runs[1][0])
+    assert runs[0][1] == runs[1][1]
+
+
+def test_borders_are_the_pictures_own(compact: Compact) -> None:
+    """Zeros around a tile in place of its neighbors would show."""
+    output, content, style = picture(64, 64, 0), picture(64, 64, 1), picture(48, 64, 2)
+    gradient, _ = TiledObjective(compact, content, [style], weights(), (512,) * 5)(output)
+    seamed = torch.zeros_like(gradient)
+    for half in (slice(0, 32), slice(32, 64)):
+        part, _ = TiledObjective(compact, content[..., half], [style], weights(), (512,) * 5)(output[..., half])
+        seamed[..., half] = part
+    tiled, _ = TiledObjective(compact, content, [style], weights(), (32, 16, 8, 4, 2))(output)
+    error = [(found - gradient)[..., 28:36].norm() / gradient[..., 28:36].norm() for found in (seamed, tiled)]
+    assert error[0] > 0.1
+    assert error[1] < 1e-5
