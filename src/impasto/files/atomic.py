@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from impasto.errors import ImpastoError
@@ -11,10 +12,10 @@ from impasto.errors import ImpastoError
 __all__ = ["write_atomically"]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
     """Write ``data`` beside ``path``, flush it to the disk, and rename it: ``path`` holds all of it or what it held.
 
-    A link is followed, so that the file it points to is the one replaced.
+    A link is followed, so that the file it points to is the one replaced. What is too large for memory comes in parts.
 
     Raises:
         ImpastoError: the file cannot be written. The temporary file is gone then.
@@ -24,7 +25,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         # Not tempfile.mkstemp, whose files only their owner can read: this one gets what the umask gives.
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            file.write(data)
+            for part in [data] if isinstance(data, bytes) else data:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

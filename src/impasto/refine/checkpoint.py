@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto.errors import ImpastoError
+from impasto.files.atomic import write_atomically
 from impasto.refine.objective import Losses
 from impasto.refine.optimizer import State
 from impasto.refine.shelf import pieces
@@ -62,7 +61,8 @@ def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
     vectors["image"] = state.image
     vectors |= {f"memory.{name}": vector for name, vector in state.memory.items()}
     where = {"level": position.level, "step": position.step, "age": state.age}
-    _write_safetensors(path, vectors, {"format": FORMAT, "recipe": recipe, "position": json.dumps(where)})
+    metadata = {"format": FORMAT, "recipe": recipe, "position": json.dumps(where)}
+    write_atomically(path, _safetensors(vectors, metadata))
 
 
 def read_checkpoint(
@@ -110,12 +110,8 @@ def _read_tensor(path: Path, name: str, device: str) -> Tensor:
         return file.get_tensor(name).clone()
 
 
-def _write_safetensors(path: Path, vectors: dict[str, Vector], metadata: dict[str, str]) -> None:
-    """A file of safetensors, written atomically, and piece by piece: there may be gigabytes.
-
-    Raises:
-        ImpastoError: the file cannot be written. The temporary file is gone then.
-    """
+def _safetensors(vectors: dict[str, Vector], metadata: dict[str, str]) -> Iterator[bytes | memoryview]:
+    """A file of safetensors, part by part: there may be gigabytes."""
     kinds = {torch.float32: "F32", torch.float64: "F64"}
     header: dict[str, object] = {"__metadata__": metadata}
     end = 0
@@ -124,23 +120,10 @@ def _write_safetensors(path: Path, vectors: dict[str, Vector], metadata: dict[st
         header[name] = {"dtype": kinds[vector.dtype], "shape": list(vector.shape), "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.part")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for vector in vectors.values():
-                for part in _parts(vector):
-                    file.write(part.numpy().data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        raise ImpastoError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another folder or make room"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    yield len(text).to_bytes(8, "little") + text
+    for vector in vectors.values():
+        for part in _parts(vector):
+            yield part.numpy().data
 
 
 def _parts(vector: Vector) -> Iterator[Tensor]:

@@ -24,6 +24,10 @@ __all__ = ["descend"]
 
 ALGORITHMS = {"adam": adam, "lbfgs": lbfgs}
 
+#: Steps after which memory between blocks is given back, where there are no tiles: what the optimizer remembers comes
+#: to lie in the room of larger blocks, which then find another place, and the process grows from step to step.
+TIDY = 5
+
 
 def descend(
     content: Tensor,
@@ -99,7 +103,7 @@ def descend(
                 )
             state = step_of(state, gradient, rate(step, scale.steps), space)
             del gradient
-            if tiled:
+            if tiled or step % TIDY == 0:
                 give_memory_back()
             position.step, position.state = step + 1, state
             position.losses.append(losses)
