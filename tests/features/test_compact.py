@@ -65,13 +65,15 @@ class TestTheShippedFile:
         assert [stage.numbers for stage in compact.stages(["relu2_1"])] == [64 + 24 + 32, 64]
 
     def test_a_stage_looks_no_further_than_it_says(self, compact: Compact) -> None:
-        for stage, channels in zip(compact.stages(compact.layers), (3, 32, 64, 96, 192), strict=True):
+        channels = 3
+        for stage in compact.stages(compact.layers):
             hidden = torch.rand(1, channels, 21, 21, generator=torch.Generator().manual_seed(0)).requires_grad_()
             stage.run(hidden)[1][..., 10, 10].sum().backward()
             assert hidden.grad is not None
             seen = hidden.grad.abs().sum((0, 1)).nonzero()
             assert seen.min() == 10 - stage.reach
             assert seen.max() == 10 + stage.reach
+            channels = stage.channels
 
     def test_gradients_reach_the_pixels_only(self, compact: Compact) -> None:
         image = torch.rand(1, 3, 32, 32).requires_grad_()
