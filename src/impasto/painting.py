@@ -20,12 +20,12 @@ from impasto.features.extractor import Extractor
 from impasto.images import Picture, fit_size, load_image, resize, save_image, to_pil
 from impasto.machine import keep_freed_memory, resolve_device, resolve_precision
 from impasto.recipe import Input, Recipe
-from impasto.refine.budget import Budget, read_size
+from impasto.refine.budget import Budget, read_size, space_for
 from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
 from impasto.refine.descend import descend
 from impasto.refine.objective import Weights
 from impasto.refine.pyramid import fit, fit_style, plan
-from impasto.refine.space import IN_MEMORY, ON_DISK, Space
+from impasto.refine.space import Space
 from impasto.settings import METHODS, HybridSettings, Settings
 
 __all__ = ["Painting", "Progress", "Source", "listed", "style_colors", "stylize"]
@@ -228,8 +228,7 @@ def stylize(
 
     def space_of(level: int) -> Space:
         height, width = photograph.tensor.shape[-2:]
-        on_disk = budget is not None and not budget.whole(*fit_size(height, width, scales[level].longest))
-        return ON_DISK if on_disk else IN_MEMORY
+        return space_for(budget, *fit_size(height, width, scales[level].longest))
 
     if checkpoint is not None and resume and Path(checkpoint).is_file():
         position = read_checkpoint(Path(checkpoint), recipe.to_json(), device, space_of)

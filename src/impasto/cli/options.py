@@ -21,6 +21,7 @@ __all__ = [
     "Debug",
     "Depth",
     "Device",
+    "Devices",
     "ExtractorName",
     "Force",
     "HowPrecise",
@@ -199,6 +200,11 @@ Pooled = Annotated[Pooling, typer.Option(help="Of VGG-19.", rich_help_panel=DESC
 Where = Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)]
 HowPrecise = Annotated[
     Precision, typer.Option(help="auto is bf16 where the device is fast at it.", rich_help_panel=MACHINE)
+]
+
+Devices = Annotated[
+    int,
+    typer.Option(help="Processes that share each batch, one a GPU.", callback=at_least(1), rich_help_panel=MACHINE),
 ]
 
 LAYER = re.compile(r"relu[1-5]_[1-4]")

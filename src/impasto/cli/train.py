@@ -14,7 +14,9 @@ from impasto.cli.checkpoints import claim_checkpoint, stoppable, tell_of_a_begin
 from impasto.cli.options import (
     Debug,
     Device,
+    Devices,
     Force,
+    HowPrecise,
     Json,
     Precision,
     Quiet,
@@ -75,15 +77,8 @@ def extractor(
         typer.Option(metavar="FILE", help="Network of an earlier training to begin with.", show_default=False),
     ] = None,
     device: Where = Device.auto,
-    devices: Annotated[
-        int,
-        typer.Option(
-            help="Processes that share each batch, one a GPU.", callback=at_least(1), rich_help_panel=options.MACHINE
-        ),
-    ] = 1,
-    precision: Annotated[
-        Precision, typer.Option(help="Of the arithmetic.", rich_help_panel=options.MACHINE)
-    ] = Precision.auto,
+    devices: Devices = 1,
+    precision: HowPrecise = Precision.auto,
     threads: Threads = None,
     resume: Resume = False,
     force: Force = False,

@@ -194,16 +194,7 @@ class Compact(Extractor):
 
     def maps(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.maps`."""
-        wanted = set(self.check_layers(layers))
-        found: dict[str, Tensor] = {}
-        for name, maps in walk(
-            self.architecture, channels_last(image - self.mean), lambda name, x: self.convolutions[name](x)
-        ):
-            if name in wanted:
-                found[name] = maps
-                if len(found) == len(wanted):
-                    break
-        return {layer: found[layer] for layer in layers}
+        return self.through_stages(image, layers)
 
     def stages(self, layers: Sequence[str]) -> list[Stage]:
         """See :meth:`Extractor.stages`."""

@@ -91,6 +91,17 @@ class Extractor(nn.Module):
         """
         raise NotImplementedError
 
+    def through_stages(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The :meth:`maps` of ``layers``, by one of the :meth:`stages` after the other."""
+        found: dict[str, Tensor] = {}
+        hidden = image
+        for number, stage in enumerate(self.stages(layers)):
+            if number:
+                hidden = stage.pool(hidden)
+            maps, hidden = stage.run(hidden)
+            found.update(maps)
+        return {layer: found[layer] for layer in layers}
+
     def metric(self, layer: str) -> Tensor | None:
         """The symmetric M (C, C) with which ‖F − F'‖² = Σ (f − f')ᵀ M (f − f'), for the :meth:`maps` f of ``layer``.
 

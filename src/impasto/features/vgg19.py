@@ -78,14 +78,7 @@ class VGG19(Extractor):
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.forward`."""
-        found: dict[str, Tensor] = {}
-        hidden = image
-        for number, stage in enumerate(self.stages(layers)):
-            if number:
-                hidden = stage.pool(hidden)
-            maps, hidden = stage.run(hidden)
-            found.update(maps)
-        return {layer: found[layer] for layer in layers}
+        return self.through_stages(image, layers)
 
     def stages(self, layers: Sequence[str]) -> list[Stage]:
         """See :meth:`Extractor.stages`."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
+from impasto.refine.space import IN_MEMORY, ON_DISK, Space
 
-__all__ = ["Budget", "read_size", "size_text"]
+__all__ = ["Budget", "read_size", "size_text", "space_for"]
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
@@ -104,6 +105,11 @@ class Budget:
             (4 * NUMBER * (stage.numbers + channels), stage.reach)
             for stage, channels in zip(stages, inputs, strict=False)
         ]
+
+
+def space_for(budget: Budget | None, height: int, width: int) -> Space:
+    """Where the optimizer's vectors of a picture of that size are: on the disk where it is refined in tiles."""
+    return IN_MEMORY if budget is None or budget.whole(height, width) else ON_DISK
 
 
 def read_size(value: object) -> int:

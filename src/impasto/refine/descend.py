@@ -12,12 +12,12 @@ from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
 from impasto.images import resize
 from impasto.machine import give_memory_back
-from impasto.refine.budget import Budget
+from impasto.refine.budget import Budget, space_for
 from impasto.refine.checkpoint import Position
 from impasto.refine.objective import Objective, Weights
 from impasto.refine.optimizer import Algorithm, State, adam, lbfgs, rate
 from impasto.refine.pyramid import Scale, enlarge, fit, fit_style
-from impasto.refine.space import IN_MEMORY, ON_DISK
+from impasto.refine.space import ON_DISK
 from impasto.refine.tiles import TiledObjective
 
 __all__ = ["descend"]
@@ -76,8 +76,8 @@ def descend(
         scale = scales[level]
         photograph = fit(content, scale.longest)
         size = (photograph.shape[-2], photograph.shape[-1])
-        tiled = budget is not None and not budget.whole(*size)
-        space = ON_DISK if tiled else IN_MEMORY
+        space = space_for(budget, *size)
+        tiled = space is ON_DISK
         if state is None:
             state = State(resize(start(size), size))
         elif level > position.level:
