@@ -49,6 +49,32 @@ def chosen(folder: Path, names: str) -> Sequence[Path]:
     return [path for path in paths if path.stem in wanted]
 
 
+def paint_pair(
+    content: Path, style: Path, out: Path, settings: Mapping[str, Any], *, threads: int, fresh: bool = False
+) -> dict[str, Any]:
+    """Paint one in the style of the other with ``settings`` (size, extractor, options), and judge; once is enough.
+
+    Leaves CONTENT-STYLE.png and .json in ``out``.
+    """
+    picture = out / f"{content.stem}-{style.stem}.png"
+    kept = picture.with_suffix(".json")
+    if kept.exists() and picture.exists() and not fresh:
+        record = json.loads(kept.read_text())
+        if record["settings"] != settings:
+            sys.exit(f"{kept} was made with {record['settings']}; name another --out or add --fresh")
+        return record
+    record = stylize(content, style, picture, threads=threads, **settings)
+    record |= {
+        "settings": settings,
+        "judge": judge([picture], content, style, threads=threads)[0],
+        "machine": machine(threads),
+        "torch": torch_version(),
+        "commit": commit(),
+    }
+    write_json(kept, record)
+    return record
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
@@ -61,7 +87,7 @@ def main() -> None:
     parser.add_argument("--classics", type=Path, default=CLASSICS)
     parser.add_argument("--out", type=Path, help="default: runs/classics-EXTRACTOR-SIZE")
     arguments = parser.parse_args()
-    size, threads, extractor = arguments.size, arguments.threads, arguments.extractor
+    size, extractor = arguments.size, arguments.extractor
     options = shlex.split(arguments.options)
     out = arguments.out or Path("runs") / f"classics-{Path(extractor).stem}-{size}"
     contents = chosen(arguments.classics / "contents", arguments.contents)
@@ -71,25 +97,8 @@ def main() -> None:
     for content in contents:
         for style in styles:
             pair = f"{content.stem}-{style.stem}"
-            picture, kept = out / f"{pair}.png", out / f"{pair}.json"
-            if kept.exists() and picture.exists() and not arguments.fresh:
-                record = json.loads(kept.read_text())
-                if record["settings"] != settings:
-                    sys.exit(f"{kept} was made with {record['settings']}; name another --out or add --fresh")
-            else:
-                record = stylize(
-                    content, style, picture, size=size, threads=threads, extractor=extractor, options=options
-                )
-                record |= {
-                    "settings": settings,
-                    "judge": judge([picture], content, style, threads=threads)[0],
-                    "machine": machine(threads),
-                    "torch": torch_version(),
-                    "commit": commit(),
-                }
-                write_json(kept, record)
-            records[pair] = record
-            told = "  ".join(f"{name} {figure(record, name):.4g}" for name in FIGURES)
+            records[pair] = paint_pair(content, style, out, settings, threads=arguments.threads, fresh=arguments.fresh)
+            told = "  ".join(f"{name} {figure(records[pair], name):.4g}" for name in FIGURES)
             print(f"{len(records):3} of {len(contents) * len(styles)}  {pair:32} {told}", file=sys.stderr, flush=True)
     found = summarize(records)
     found |= {"settings": settings, "commits": sorted({record["commit"] for record in records.values()})}

@@ -122,7 +122,9 @@ def scale_times(steps: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
     taken: dict[str, list[float]] = {}
     for record, (began, ended) in zip(steps, pairwise(ends), strict=True):
         taken.setdefault(str(record["scale"]), []).append(ended - began)
-    return {scale: {"steps": len(times), "seconds_a_step": median(times)} for scale, times in taken.items()}
+    return {
+        scale: {"steps": len(times), "seconds_a_step": median(times[1:] or times)} for scale, times in taken.items()
+    }
 
 
 def judge(

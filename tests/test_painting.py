@@ -195,7 +195,7 @@ class TestResume:
 
         with pytest.raises(KeyboardInterrupt):
             paint(pair, callback=interrupt, checkpoint=tmp_path / "run")
-        with pytest.raises(ImpastoError, match="belongs to a run with other images or settings"):
+        with pytest.raises(ImpastoError, match="belongs to a run with other images, settings, versions or --threads"):
             paint(pair, content_weight=0.5, checkpoint=tmp_path / "run", resume=True)
 
 

@@ -330,6 +330,11 @@ class TestMethods:
         assert recipe.settings["method"] == "instant"
         assert recipe.extractor is None
 
+    def test_the_checkpoint_of_another_run_stays(self, run: Run, network: Path) -> None:
+        Path("out.png.checkpoint").write_bytes(b"hours")
+        assert run(*self.INSTANT, "--size", 40).code == 0
+        assert Path("out.png.checkpoint").read_bytes() == b"hours"
+
     def test_every_option_of_instant_arrives(self, run: Run, network: Path) -> None:
         pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
         options = "--size 0 --strength 0.5 --style-weights 1,3 --preserve-color histogram --runtime onnx --device cpu"

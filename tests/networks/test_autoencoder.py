@@ -229,6 +229,13 @@ class TestFile:
             with pytest.raises(ImpastoError, match=f"{name}: cannot be read as an auto-encoder; give an intact file"):
                 AutoEncoder.from_file(tmp_path / name)
 
+    def test_a_card_of_no_network(self, tmp_path: Path) -> None:
+        network = small()
+        network.settings = {**network.settings, "depths": [1]}
+        network.to_file(tmp_path / "a.safetensors")
+        with pytest.raises(ImpastoError, match=r"a\.safetensors: cannot be read as an auto-encoder"):
+            AutoEncoder.from_file(tmp_path / "a.safetensors")
+
 
 @torch.no_grad()
 def test_save_pretrained_and_from_pretrained(tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ def test_before_the_first_step_there_is_nothing_to_keep(tmp_path: Path) -> None:
 def test_of_another_run(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "run", position(), '{"seed":0}')
     with pytest.raises(
-        ImpastoError, match="run: belongs to a run with other images or settings; repeat those, or remove it"
+        ImpastoError,
+        match="run: belongs to a run with other images, settings, versions or --threads; repeat those, or remove",
     ):
         read_checkpoint(tmp_path / "run", '{"seed":1}', "cpu")
 

@@ -66,8 +66,8 @@ def test_filters_agree(size: tuple[int, int], scale: float) -> None:
     known = ON_DISK.accumulate(before, ON_DISK.keep(s), ON_DISK.keep(y))
     torch.testing.assert_close(known, expected, rtol=1e-4, atol=0)
     curvature = IN_MEMORY.dot(s, y)
-    filtered = ON_DISK.precondition(gradient.clone(), expected, curvature)
-    wanted = precondition(gradient, expected, curvature)
+    filtered = ON_DISK.precondition(gradient.clone(), expected, curvature, 4.0)
+    wanted = precondition(gradient, expected, curvature, 4.0)
     assert (filtered - wanted).norm() < 1e-5 * wanted.norm()
 
 

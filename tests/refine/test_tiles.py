@@ -20,7 +20,6 @@ from impasto.refine.tiles import TiledObjective
 #: Of the shipped compact extractor, with a few channels each.
 NARROW = (
     ("relu1_1", 5),
-    ("squeeze1_2", 3),
     ("relu1_2", 4),
     ("relu2_1", 6),
     ("relu2_2", 5),
@@ -36,9 +35,8 @@ def narrow_compact() -> Compact:
     generator = torch.Generator().manual_seed(2)
     tensors, width = {}, 3
     for name, channels in NARROW:
-        kernel = 1 if name.startswith("squeeze") else 3
-        scale = (2 / (width * kernel**2)) ** 0.5
-        tensors[f"{name}.weight"] = scale * torch.randn(channels, width, kernel, kernel, generator=generator)
+        scale = (2 / (width * 9)) ** 0.5
+        tensors[f"{name}.weight"] = scale * torch.randn(channels, width, 3, 3, generator=generator)
         tensors[f"{name}.bias"] = 0.1 * torch.randn(channels, generator=generator)
         tensors[f"{name}.projection"] = torch.randn(2 * channels, channels, generator=generator)
         width = channels

@@ -27,7 +27,6 @@ from impasto.training.initialize import fit_stem, fit_to_teacher
 #: The shipped network, but narrow.
 NARROW = (
     ("relu1_1", 64),
-    ("squeeze1_2", 8),
     ("relu1_2", 8),
     ("relu2_1", 12),
     ("relu3_1", 16),
@@ -137,15 +136,20 @@ def test_a_resumed_training_ends_in_the_same_bytes(data: Path, tmp_path: Path) -
 
 def test_a_checkpoint_of_other_settings(data: Path, tmp_path: Path) -> None:
     train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", architecture=NARROW, checkpoint=tmp_path / "run")
-    with pytest.raises(ImpastoError, match="run: made with other settings"):
-        train(
-            TrainConfig(steps=7),
-            data,
-            Teacher(),
-            tmp_path / "b.safetensors",
-            architecture=NARROW,
-            checkpoint=tmp_path / "run",
-        )
+    others = [
+        (replace(CONFIG, steps=7), NARROW),
+        (CONFIG, (*NARROW[:-1], ("relu5_1", 8))),
+    ]
+    for config, architecture in others:
+        with pytest.raises(ImpastoError, match="run: made with other settings"):
+            train(
+                config,
+                data,
+                Teacher(),
+                tmp_path / "b.safetensors",
+                architecture=architecture,
+                checkpoint=tmp_path / "run",
+            )
 
 
 @pytest.mark.parametrize("content", [b"", b"cut short", None], ids=["empty", "no archive", "another kind"])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from impasto.features.compact import LAYERS, PIXEL_MEAN, walk
 from impasto.features.extractor import VGG19_CHANNELS, Extractor
@@ -62,7 +63,7 @@ def test_a_teacher_that_is_a_student_in_disguise_is_found(images: Tensor, monkey
 
 
 def test_begins_with_channels_of_one_size(images: Tensor) -> None:
-    student, teacher = Student((*ARCHITECTURE[:1], ("squeeze1_2", 4), *ARCHITECTURE[1:])), Redundant()
+    student, teacher = Student(ARCHITECTURE), Redundant()
     fit_stem(student, teacher, images)
     fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(2))
     student.eval()
@@ -71,6 +72,25 @@ def test_begins_with_channels_of_one_size(images: Tensor) -> None:
     for layer in LAYERS[1:]:
         sizes = maps[layer].square().mean(dim=(0, 2, 3)).sqrt()
         assert torch.allclose(sizes, torch.ones_like(sizes), rtol=0.02), layer
+
+
+def test_a_narrow_stem_tells_what_it_has_no_channel_for(images: Tensor) -> None:
+    """Every one of 20 channels occurs three or four times at different loudness: 20 say all."""
+    student = Student((("relu1_1", 20), *ARCHITECTURE[1:]))
+    generator = torch.Generator().manual_seed(4)
+    kernels, mean = torch.randn(20, 3, 3, 3, generator=generator), torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1)
+    loudness = (torch.arange(64) // 20 + 1).view(1, -1, 1, 1)
+
+    def relu1_1(image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        maps = F.conv2d(image - mean, kernels, padding=1).relu()
+        return {"relu1_1": maps.repeat(1, 4, 1, 1)[:, :64] * loudness}
+
+    fit_stem(student, relu1_1, images)  # type: ignore[arg-type]
+    unseen = torch.rand(1, 3, 32, 32, generator=generator)
+    with torch.no_grad():
+        found = student.projection("relu1_1") @ student.convolve("relu1_1", unseen - mean).relu().flatten(2)
+    wanted = relu1_1(unseen, [])["relu1_1"].flatten(2)
+    assert (found - wanted).norm() < 1e-3 * wanted.norm()
 
 
 def test_channels_are_chosen_for_what_they_explain() -> None:

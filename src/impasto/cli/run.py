@@ -133,7 +133,7 @@ def _plan(content: str | Path, settings: dict[str, Any]) -> Sequence[Scale]:
 
     size = settings.get("size", 512 if hybrid else 0)
     if not size:
-        with suppress(OSError, SyntaxError, Image.DecompressionBombError), Image.open(content) as image:
+        with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(content) as image:
             size = max(image.size)
     return plan(size, settings.get("steps")) if size else ()
 
@@ -141,5 +141,6 @@ def _plan(content: str | Path, settings: dict[str, Any]) -> Sequence[Scale]:
 def save(painting: Painting, output: Path, *, depth: int, force: bool, reporter: Reporter) -> None:
     """Keep the picture, drop the checkpoint that it no longer needs, and say where it lies."""
     painting.save(output, depth=depth, force=force)
-    checkpoint_of(output).unlink(missing_ok=True)
+    if painting.recipe.extractor is not None:  # One pass of a network has none: one that is there is another run's.
+        checkpoint_of(output).unlink(missing_ok=True)
     reporter.done(painting, output)

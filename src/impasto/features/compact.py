@@ -38,13 +38,12 @@ __all__ = [
     "walk",
 ]
 
-#: Convolutions in order, with their output channels. A ``relu`` is 3 × 3, ends in a ReLU and stands for the layer of
-#: VGG-19 of that name; a ``squeeze`` is 1 × 1 and linear. Sides are halved where the stage, the first digit, changes.
+#: Convolutions (3 × 3, with a ReLU) in order, each with its output channels. It stands for the layer of VGG-19 of that
+#: name. Sides are halved where the stage, the first digit, changes.
 Architecture = Sequence[tuple[str, int]]
 
 ARCHITECTURE: Architecture = (
-    ("relu1_1", 64),
-    ("squeeze1_2", 24),
+    ("relu1_1", 24),
     ("relu1_2", 32),
     ("relu2_1", 64),
     ("relu2_2", 48),
@@ -64,7 +63,7 @@ LAYERS = tuple(sorted({CONTENT_LAYER, *STYLE_LAYERS}))
 #: The mean color that VGG-19 subtracts (RGB, 0–1). Subtracting it first keeps the zero padding where VGG-19 has it.
 PIXEL_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
-FORMAT = "impasto-compact-2"
+FORMAT = "impasto-compact-3"
 
 
 def shipped_path() -> Path:
@@ -75,7 +74,7 @@ def shipped_path() -> Path:
 def walk(
     architecture: Architecture, image: Tensor, convolve: Callable[[str, Tensor], Tensor], *, stage: str = "1"
 ) -> Iterator[tuple[str, Tensor]]:
-    """Go through the network: yields the name of each convolution and its maps, after the ReLU if it has one.
+    """Go through the network: yields the name of each convolution and its maps, after the ReLU.
 
     Args:
         architecture: names and widths.
@@ -87,9 +86,7 @@ def walk(
     for name, _ in architecture:
         if (at := stage_of(name)) != stage:
             hidden, stage = F.max_pool2d(hidden, 2), at
-        hidden = convolve(name, hidden)
-        if name.startswith("relu"):
-            hidden = hidden.relu_()
+        hidden = convolve(name, hidden).relu_()
         yield name, hidden
 
 
@@ -124,14 +121,11 @@ class Compact(Extractor):
         self.roots = nn.ParameterDict()
         width = 3
         for name, channels in self.architecture:
-            kernel = 1 if name.startswith("squeeze") else 3
-            self.convolutions[name] = nn.Conv2d(width, channels, kernel, padding=kernel // 2)
+            self.convolutions[name] = nn.Conv2d(width, channels, 3, padding=1)
             if name in LAYERS:
                 self.roots[name] = nn.Parameter(torch.eye(channels))
             width = channels
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
-        #: Layers whose features are VGG-19's own and need no R.
-        self.exact: frozenset[str] = frozenset()
         self.requires_grad_(False)
         self.eval()
 
@@ -175,22 +169,19 @@ class Compact(Extractor):
         for name, P in projections.items():
             extractor.roots[name].copy_(torch.linalg.qr(P, mode="r").R)
         extractor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        extractor.exact = frozenset(
-            name for name, P in projections.items() if torch.equal(P, torch.eye(*P.shape, dtype=P.dtype))
-        )
         return extractor
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.forward`."""
         return {
-            layer: maps if layer in self.exact else F.conv2d(maps, self.roots[layer][:, :, None, None])
+            layer: F.conv2d(maps, self.roots[layer][:, :, None, None])
             for layer, maps in self.maps(image, layers).items()
         }
 
     def metric(self, layer: str) -> Tensor | None:
         """See :meth:`Extractor.metric`."""
         self.check_layers([layer])
-        return None if layer in self.exact else self.roots[layer].mT @ self.roots[layer]
+        return self.roots[layer].mT @ self.roots[layer]
 
     def maps(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.maps`."""
@@ -207,7 +198,7 @@ class Compact(Extractor):
             stages.append(
                 Stage(
                     wanted,
-                    reach=sum(not name.startswith("squeeze") for name, _ in part),
+                    reach=len(part),
                     channels=part[-1][1],
                     numbers=sum(channels for _, channels in part),
                     run=partial(self._run, part, number, wanted),

@@ -73,6 +73,8 @@ def read_network(
             raise ImpastoError(f"{path}: {other}")
         network = build(card)
         network.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+    except ImpastoError:  # Which is a ValueError, too.
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ImpastoError(f"{path}: {damaged}") from error
     return network.eval()

@@ -87,7 +87,8 @@ def read_checkpoint(
         where = json.loads(metadata["position"])
         if metadata["recipe"] != recipe:
             raise ImpastoError(
-                f"{path}: belongs to a run with other images or settings; repeat those, or remove it to begin anew"
+                f"{path}: belongs to a run with other images, settings, versions or --threads; "
+                "repeat those, or remove it to begin anew"
             )
         image, rows = _read_tensor(path, "image", device), _read_tensor(path, "losses", device).tolist()
         state = State(image, where["age"])

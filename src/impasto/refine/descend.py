@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import Tensor
 
@@ -18,11 +19,10 @@ from impasto.refine.objective import Objective, Weights
 from impasto.refine.optimizer import Algorithm, State, adam, lbfgs, rate
 from impasto.refine.pyramid import Scale, enlarge, fit, fit_style
 from impasto.refine.space import ON_DISK
+from impasto.refine.spectrum import LIMITS
 from impasto.refine.tiles import TiledObjective
 
 __all__ = ["descend"]
-
-ALGORITHMS = {"adam": adam, "lbfgs": lbfgs}
 
 #: Steps after which memory between blocks is given back, where there are no tiles: what the optimizer remembers comes
 #: to lie in the room of larger blocks, which then find another place, and the process grows from step to step.
@@ -68,7 +68,7 @@ def descend(
         ImpastoError: a loss is not a number; or the budget is too small.
     """
     position = position or Position()
-    step_of = ALGORITHMS[algorithm]
+    step_of = adam if algorithm == "adam" else partial(lbfgs, limit=LIMITS[weights.normalization])
     began = time.monotonic() - position.seconds
     smallest = extractor.smallest_side([*weights.content_layers, *weights.style_layers])
     state = position.state

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto.refine.space import IN_MEMORY, Memory, Space, Vector
+from impasto.refine.spectrum import LIMITS
 
 __all__ = ["Algorithm", "State", "adam", "lbfgs", "rate"]
 
@@ -106,11 +107,14 @@ def _adam(image: Tensor, gradient: Tensor, memory: Memory, *, age: int, step_siz
 
 
 @torch.no_grad()
-def lbfgs(state: State, gradient: Tensor, step_size: float, space: Space = IN_MEMORY) -> State:
+def lbfgs(
+    state: State, gradient: Tensor, step_size: float, space: Space = IN_MEMORY, limit: float = LIMITS["relative"]
+) -> State:
     """L-BFGS (Liu and Nocedal 1989), projected to [0, 1], without a line search, its H₀ from :mod:`spectrum`.
 
     Torch's own optimizer takes a first step of 1 / ‖g‖₁ over all pixels together, which at a million pixels is no step
     at all. Here the first step moves the average pixel by ``step_size``, and the curvature then sets the length.
+    ``limit`` is that of :func:`impasto.refine.spectrum.precondition`.
     """
     memory = dict(state.memory)
     pairs = _pairs(memory)
@@ -140,7 +144,7 @@ def lbfgs(state: State, gradient: Tensor, step_size: float, space: Space = IN_ME
         along[index] = space.dot(s, direction) / curvature[index]
         space.add(direction, y, -along[index])
     if "spectrum" in memory:
-        direction = space.precondition(direction, _scalar(memory["spectrum"]), curvature[-1])
+        direction = space.precondition(direction, _scalar(memory["spectrum"]), curvature[-1], limit)
     elif history:
         direction *= curvature[-1] / space.dot(history[-1][1], history[-1][1])
     else:

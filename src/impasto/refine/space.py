@@ -68,9 +68,9 @@ class Space:
         """:func:`impasto.refine.spectrum.accumulate`."""
         return spectrum.accumulate(known, _tensor(s), _tensor(y))
 
-    def precondition(self, tensor: Tensor, known: Tensor, curvature: float) -> Tensor:
+    def precondition(self, tensor: Tensor, known: Tensor, curvature: float, limit: float) -> Tensor:
         """:func:`impasto.refine.spectrum.precondition`. ``tensor`` may be overwritten."""
-        return spectrum.precondition(tensor, known, curvature)
+        return spectrum.precondition(tensor, known, curvature, limit)
 
     def moved(self, image: Tensor, direction: Tensor) -> Tensor:
         """The picture against ``direction``, no pixel further than FARTHEST. ``direction`` may be overwritten."""
@@ -159,9 +159,9 @@ class Strips(Space):
             sums.append(energies.to(torch.float32).to(s.device))
         return spectrum.fade(known, *sums)
 
-    def precondition(self, tensor: Tensor, known: Tensor, curvature: float) -> Tensor:
+    def precondition(self, tensor: Tensor, known: Tensor, curvature: float, limit: float) -> Tensor:
         height, width = tensor.shape[-2:]
-        inverse, axes = spectrum.inverse_curvature(known, curvature), spectrum.axes(tensor)
+        inverse, axes = spectrum.inverse_curvature(known, curvature, limit), spectrum.axes(tensor)
         most = inverse.max()
         tensor *= most
         # To ring 10, which does not exist, nothing belongs.

@@ -2,7 +2,7 @@
 
 The extractor's stages, see :class:`impasto.features.extractor.Stage`, are gone through one after the other, each tile
 by tile. Within a stage an output depends on a few positions around it only, so a tile needs a narrow border of the
-tiles beside it: two to four positions, where the way through all stages at once would ask for seventy pixels. What a
+tiles beside it: one to four positions, where the way through all stages at once would ask for seventy pixels. What a
 stage gives to the next one lies on the disk.
 
 Two passes. Forward, without gradients, the tiles' Gram matrices and content losses are summed: they are those of the

@@ -87,16 +87,16 @@ class Student(nn.Module):
         self.convolutions, self.norms, self.projections = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         width = 3
         for name, channels in self.architecture:
-            kernel, stem = 1 if name.startswith("squeeze") else 3, width == 3
-            self.convolutions[name] = nn.Conv2d(width, channels, kernel, padding=kernel // 2, bias=stem)
+            stem = width == 3
+            self.convolutions[name] = nn.Conv2d(width, channels, 3, padding=1, bias=stem)
             if not stem:
                 self.norms[name] = nn.BatchNorm2d(channels)
             if name in LAYERS:
                 self.projections[name] = nn.Conv2d(channels, VGG19_CHANNELS[name], 1, bias=False)
             width = channels
-        # Exact, and in no need of training: see fit_stem.
-        for exact in (self.convolutions["relu1_1"], self.projections["relu1_1"]):
-            exact.requires_grad_(False)
+        # Found by least squares, and in no need of training: see fit_stem.
+        for found in (self.convolutions["relu1_1"], self.projections["relu1_1"]):
+            found.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
         # Typical size of the teacher's features: the projections are learned in units of it.
         self.register_buffer("scales", torch.ones(len(LAYERS)))
@@ -319,7 +319,7 @@ def train(
         if start_from is not None:
             fit_to_weights(student, read_start(start_from, student.architecture), sample)
         else:
-            fit_stem(student, teacher, sample[: 2 * config.batch])
+            fit_stem(student, teacher, sample[: 4 * config.batch])
             fit_to_teacher(student, teacher, sample, generator)
         start = evaluate(student, teacher, validation)
         came_from = "least squares" if start_from is None else start_from
@@ -338,7 +338,7 @@ def train(
     painted = torch.empty(0, 3, config.side, config.side, dtype=torch.uint8)
     if checkpoint is not None and going_on:
         state = read_training(checkpoint)
-        if state["config"] != asdict(config):
+        if state["config"] != asdict(config) or state.get("architecture") != student.architecture:
             raise ImpastoError(f"{checkpoint}: made with other settings; remove it or train with the same ones")
         student.load_state_dict(state["student"])
         optimizer.load_state_dict(state["optimizer"])
@@ -351,6 +351,7 @@ def train(
         if checkpoint is not None and leads:
             state = {
                 "config": asdict(config),
+                "architecture": student.architecture,
                 "student": student.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
