@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from importlib import resources
-from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor, Stage, channels_last
+from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Architecture, Chain
 from impasto.files.cards import read_card
 from impasto.files.hashing import file_sha256
 
@@ -37,10 +35,6 @@ __all__ = [
     "shipped_path",
     "walk",
 ]
-
-#: Convolutions (3 × 3, with a ReLU) in order, each with its output channels. It stands for the layer of VGG-19 of that
-#: name. Sides are halved where the stage, the first digit, changes.
-Architecture = Sequence[tuple[str, int]]
 
 ARCHITECTURE: Architecture = (
     ("relu1_1", 24),
@@ -72,7 +66,7 @@ def shipped_path() -> Path:
 
 
 def walk(
-    architecture: Architecture, image: Tensor, convolve: Callable[[str, Tensor], Tensor], *, stage: str = "1"
+    architecture: Architecture, image: Tensor, convolve: Callable[[str, Tensor], Tensor]
 ) -> Iterator[tuple[str, Tensor]]:
     """Go through the network: yields the name of each convolution and its maps, after the ReLU.
 
@@ -80,19 +74,13 @@ def walk(
         architecture: names and widths.
         image: (B, 3, H, W), the mean color subtracted.
         convolve: the convolution of that name, applied to its input; its result may be overwritten.
-        stage: where ``architecture`` is a part that begins at this one, and ``image`` its input.
     """
-    hidden = image
+    hidden, stage = image, "1"
     for name, _ in architecture:
-        if (at := stage_of(name)) != stage:
-            hidden, stage = F.max_pool2d(hidden, 2), at
+        if name[4] != stage:
+            hidden, stage = F.max_pool2d(hidden, 2), name[4]
         hidden = convolve(name, hidden).relu_()
         yield name, hidden
-
-
-def stage_of(name: str) -> str:
-    """``4`` for ``relu4_2``."""
-    return name.partition("_")[0][-1]
 
 
 def is_compact(path: str | Path) -> bool:
@@ -103,7 +91,7 @@ def is_compact(path: str | Path) -> bool:
         return False
 
 
-class Compact(Extractor):
+class Compact(Chain):
     """The small extractor.
 
     ``forward`` returns R F for each layer: fewer channels than VGG-19 has, but the same squared distances up to the
@@ -111,7 +99,6 @@ class Compact(Extractor):
     """
 
     name = "compact"
-    mean: Tensor
 
     def __init__(self, architecture: Architecture = ARCHITECTURE) -> None:
         super().__init__()
@@ -183,39 +170,7 @@ class Compact(Extractor):
         self.check_layers([layer])
         return self.roots[layer].mT @ self.roots[layer]
 
-    def maps(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """See :meth:`Extractor.maps`."""
-        return self.through_stages(image, layers)
-
-    def stages(self, layers: Sequence[str]) -> list[Stage]:
-        """See :meth:`Extractor.stages`."""
-        names = [name for name, _ in self.architecture]
-        needed = self.architecture[: 1 + max((names.index(layer) for layer in self.check_layers(layers)), default=-1)]
-        stages = []
-        for number, group in groupby(needed, key=lambda convolution: stage_of(convolution[0])):
-            part = tuple(group)
-            wanted = tuple(name for name, _ in part if name in layers)
-            stages.append(
-                Stage(
-                    wanted,
-                    reach=len(part),
-                    channels=part[-1][1],
-                    numbers=sum(channels for _, channels in part),
-                    run=partial(self._run, part, number, wanted),
-                    pool=partial(F.max_pool2d, kernel_size=2),
-                )
-            )
-        return stages
-
-    def _run(
-        self, part: Architecture, number: str, wanted: Sequence[str], hidden: Tensor
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """The convolutions of one stage, one after the other."""
-        found = {}
-        if number == "1":
-            hidden = channels_last(hidden - self.mean)
-        for name, maps in walk(part, hidden, lambda name, x: self.convolutions[name](x), stage=number):
-            hidden = maps
-            if name in wanted:
-                found[name] = maps
-        return found, hidden
+    def convolve(self, name: str, hidden: Tensor) -> Tensor:
+        """See :meth:`Chain.convolve`."""
+        convolved: Tensor = self.convolutions[name](hidden)
+        return convolved

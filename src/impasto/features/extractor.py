@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 
-__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "VGG19_CHANNELS", "Extractor", "Stage", "channels_last"]
+__all__ = [
+    "CONTENT_LAYER",
+    "STYLE_LAYERS",
+    "VGG19_CHANNELS",
+    "Architecture",
+    "Chain",
+    "Extractor",
+    "Stage",
+    "channels_last",
+]
+
+#: Convolutions (3 × 3, with a ReLU) in order, each with its output channels. It stands for the layer of VGG-19 of that
+#: name. Sides are halved where the stage, the first digit, changes.
+Architecture = Sequence[tuple[str, int]]
+
 
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -91,17 +108,6 @@ class Extractor(nn.Module):
         """
         raise NotImplementedError
 
-    def through_stages(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """The :meth:`maps` of ``layers``, by one of the :meth:`stages` after the other."""
-        found: dict[str, Tensor] = {}
-        hidden = image
-        for number, stage in enumerate(self.stages(layers)):
-            if number:
-                hidden = stage.pool(hidden)
-            maps, hidden = stage.run(hidden)
-            found.update(maps)
-        return {layer: found[layer] for layer in layers}
-
     def metric(self, layer: str) -> Tensor | None:
         """The symmetric M (C, C) with which ‖F − F'‖² = Σ (f − f')ᵀ M (f − f'), for the :meth:`maps` f of ``layer``.
 
@@ -131,3 +137,59 @@ class Extractor(nn.Module):
     def smallest_side(self, layers: Sequence[str]) -> int:
         """The shortest image side, in pixels, that still leaves one value at the deepest of ``layers``."""
         return int(2 ** (max(int(layer[4]) for layer in layers) - 1))
+
+
+class Chain(Extractor):
+    """An extractor whose convolutions stand in one row. Subclasses fill in :meth:`convolve`.
+
+    Attributes:
+        architecture: of the convolutions.
+        mean: the color (1, 3, 1, 1) that is subtracted first.
+    """
+
+    architecture: Architecture
+    mean: Tensor
+
+    def convolve(self, name: str, hidden: Tensor) -> Tensor:
+        """The convolution of that name, without its ReLU; the result is overwritten."""
+        raise NotImplementedError
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """From the end of a stage to the beginning of the next one."""
+        return F.max_pool2d(maps, 2)
+
+    def maps(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """See :meth:`Extractor.maps`."""
+        found: dict[str, Tensor] = {}
+        hidden = image
+        for number, stage in enumerate(self.stages(layers)):
+            if number:
+                hidden = stage.pool(hidden)
+            maps, hidden = stage.run(hidden)
+            found.update(maps)
+        return {layer: found[layer] for layer in layers}
+
+    def stages(self, layers: Sequence[str]) -> list[Stage]:
+        """See :meth:`Extractor.stages`."""
+        names = [name for name, _ in self.architecture]
+        needed = self.architecture[: 1 + max((names.index(layer) for layer in self.check_layers(layers)), default=-1)]
+        stages = []
+        for _, group in groupby(needed, key=lambda convolution: convolution[0][4]):
+            part, widths = zip(*group, strict=True)
+            wanted = tuple(name for name in part if name in layers)
+            stages.append(
+                Stage(wanted, len(part), widths[-1], sum(widths), partial(self._run, part, wanted), self.pool)
+            )
+        return stages
+
+    def _run(self, names: Sequence[str], wanted: Sequence[str], hidden: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The convolutions of ``names``, a stage's, one after the other."""
+        found = {}
+        if names[0] == self.architecture[0][0]:
+            hidden = channels_last(hidden - self.mean)
+        for name in names:
+            # In place on the convolution's own, fresh output: the maps that are handed out are never written to again.
+            hidden = self.convolve(name, hidden).relu_()
+            if name in wanted:
+                found[name] = hidden
+        return found, hidden

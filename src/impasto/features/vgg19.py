@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -13,15 +11,15 @@ from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.features.convert import read_weights
-from impasto.features.extractor import VGG19_CHANNELS, Extractor, Stage, channels_last
+from impasto.features.extractor import VGG19_CHANNELS, Chain
 from impasto.features.layouts import CONVOLUTIONS
 
 __all__ = ["POOLINGS", "VGG19"]
 
-POOLINGS: dict[str, Callable[..., Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
+POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
 
 
-class VGG19(Extractor):
+class VGG19(Chain):
     """All 16 convolutions, 3 × 3 with zero padding, each followed by a ReLU; 2 × 2 pooling between the five stages.
 
     A side of odd length loses its last row or column when it is pooled, as in Keras and in both PyTorch ports.
@@ -33,9 +31,9 @@ class VGG19(Extractor):
         ImpastoError: another pooling.
     """
 
-    mean: Tensor
     name = "vgg19"
     layers = tuple(VGG19_CHANNELS)
+    architecture = tuple(VGG19_CHANNELS.items())
 
     def __init__(self, pooling: str = "max") -> None:
         super().__init__()
@@ -78,28 +76,13 @@ class VGG19(Extractor):
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.forward`."""
-        return self.through_stages(image, layers)
+        return self.maps(image, layers)
 
-    def stages(self, layers: Sequence[str]) -> list[Stage]:
-        """See :meth:`Extractor.stages`."""
-        needed = self.layers[: 1 + max((self.layers.index(layer) for layer in self.check_layers(layers)), default=-1)]
-        pool = partial(POOLINGS[self.pooling], kernel_size=2)
-        stages = []
-        for _, group in groupby(needed, key=lambda layer: layer[4]):
-            names = tuple(group)
-            wanted = tuple(layer for layer in names if layer in layers)
-            widths = [VGG19_CHANNELS[layer] for layer in names]
-            stages.append(Stage(wanted, len(names), widths[-1], sum(widths), partial(self._run, names, wanted), pool))
-        return stages
+    def convolve(self, name: str, hidden: Tensor) -> Tensor:
+        """See :meth:`Chain.convolve`."""
+        convolved: Tensor = self.convolutions[name.replace("relu", "conv")](hidden)
+        return convolved
 
-    def _run(self, names: Sequence[str], wanted: Sequence[str], hidden: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The convolutions of ``names``, a stage's, one after the other."""
-        found = {}
-        if names[0] == self.layers[0]:
-            hidden = channels_last(hidden - self.mean)
-        for layer in names:
-            # In place on the convolution's own, fresh output: the maps that are handed out are never written to again.
-            hidden = self.convolutions[layer.replace("relu", "conv")](hidden).relu_()
-            if layer in wanted:
-                found[layer] = hidden
-        return found, hidden
+    def pool(self, maps: Tensor) -> Tensor:
+        """See :meth:`Chain.pool`."""
+        return POOLINGS[self.pooling](maps, 2)
