@@ -10,8 +10,6 @@ classifier anyway, and reading none saves it memory and time.
 
 from __future__ import annotations
 
-import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -20,8 +18,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from peers.record import Told, keep, unresolved  # noqa: E402
-from runner import VGG19, Run, default_threads, sha256  # noqa: E402
+from peers.record import Told, command_line, keep, show, unresolved  # noqa: E402
+from runner import VGG19, Run, sha256  # noqa: E402
 
 #: The name tells neural-style the architecture; it must hold "vgg" and "19".
 MODEL_NAME = "vgg19-d01eb7cb.pth"
@@ -85,31 +83,17 @@ def listen(run: Run) -> Told:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("content", type=Path)
-    parser.add_argument("style", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the picture; a .json is written beside it")
-    parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--threads", type=int, default=default_threads())
+    parser = command_line(__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--peer-python", type=Path, required=True, help="python of the environment that setup.sh made")
-    parser.add_argument("--weights", type=Path, default=VGG19, help="VGG-19 in the Caffe convention (safetensors)")
-    parser.add_argument("--options", default="", help="further options for neural-style, as in --options='-init image'")
-    arguments = parser.parse_args()
-    record = paint(
-        arguments.content,
-        arguments.style,
-        arguments.output,
-        size=arguments.size,
-        steps=arguments.steps,
-        threads=arguments.threads,
-        python=arguments.peer_python,
-        weights=arguments.weights,
-        seed=arguments.seed,
-        more=tuple(shlex.split(arguments.options)),
+    parser.add_argument(
+        "--options",
+        dest="more",
+        metavar="OPTIONS",
+        type=lambda text: tuple(shlex.split(text)),
+        default=(),
+        help="further options for neural-style, as in --options='-init image'",
     )
-    print(json.dumps(record, indent=2))
+    show(paint(**vars(parser.parse_args())))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,14 @@ environment comes from setup.sh. pystiche is a library: what runs is pystiche_pr
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from peers.record import Told, keep, unresolved  # noqa: E402
-from runner import VGG19, Run, default_threads  # noqa: E402
+from peers.record import Told, command_line, keep, show, unresolved  # noqa: E402
+from runner import VGG19, Run  # noqa: E402
 
 
 def paint(
@@ -62,27 +60,7 @@ def listen(run: Run) -> Told:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("content", type=Path)
-    parser.add_argument("style", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the picture; a .json is written beside it")
-    parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--threads", type=int, default=default_threads())
-    parser.add_argument("--peer-python", type=Path, required=True, help="python of the environment that setup.sh made")
-    parser.add_argument("--weights", type=Path, default=VGG19, help="VGG-19 in the Caffe convention (safetensors)")
-    arguments = parser.parse_args()
-    record = paint(
-        arguments.content,
-        arguments.style,
-        arguments.output,
-        size=arguments.size,
-        steps=arguments.steps,
-        threads=arguments.threads,
-        python=arguments.peer_python,
-        weights=arguments.weights,
-    )
-    print(json.dumps(record, indent=2))
+    show(paint(**vars(command_line(__doc__).parse_args())))
 
 
 if __name__ == "__main__":

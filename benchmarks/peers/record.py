@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +15,16 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from runner import Run, machine, measure, sha256, torch_version, write_json  # noqa: E402
+from runner import (  # noqa: E402
+    VGG19,
+    Run,
+    default_threads,
+    machine,
+    measure,
+    sha256,
+    torch_version,
+    write_json,
+)
 
 STANDIN = HERE / "torchvision_standin"
 
@@ -91,3 +102,29 @@ def keep(
 def unresolved(python: Path) -> Path:
     """Absolute, but not resolved: a virtual environment's python is a link that must stay one."""
     return Path(os.path.abspath(python))  # noqa: PTH100
+
+
+def command_line(description: str) -> argparse.ArgumentParser:
+    """The options that every peer's script has; their names are those of its ``paint``'s parameters."""
+    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
+    parser.add_argument("content", type=Path)
+    parser.add_argument("style", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the picture; a .json is written beside it")
+    parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--threads", type=int, default=default_threads())
+    parser.add_argument(
+        "--peer-python",
+        dest="python",
+        metavar="PEER_PYTHON",
+        type=Path,
+        required=True,
+        help="python of the environment that setup.sh made",
+    )
+    parser.add_argument("--weights", type=Path, default=VGG19, help="VGG-19 in the Caffe convention (safetensors)")
+    return parser
+
+
+def show(record: Mapping[str, object]) -> None:
+    """Print a record."""
+    print(json.dumps(record, indent=2))
