@@ -2,8 +2,9 @@
 
     python benchmarks/extractors.py --size 384 --pairs 20
 
-A finished picture is not painted again; an interrupted benchmark goes on with the same command. Leaves
-OUT/summary.json and sheets of content, style and both pictures, OUT/sheet-1.jpg and so on.
+A finished picture is not painted again; an interrupted benchmark goes on with the same command. --classics names a
+folder with contents/ and styles/. Leaves OUT/summary.json, and sheets of content, style and both pictures:
+OUT/sheet-1.webp and so on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from classics import figure, paint_pair
 from runner import CLASSICS, VGG19, default_threads, write_json
 from sheet import contact_sheet
 
-ROWS = 10  # of a sheet
+ROWS = 5  # of a sheet
 
 
 def spread(contents: Sequence[Path], styles: Sequence[Path], count: int) -> list[tuple[Path, Path]]:
@@ -81,7 +82,9 @@ def main() -> None:
             row.append((arguments.out / name / f"{content.stem}-{style.stem}.png", label))
         rows.append(row)
     for start in range(0, len(rows), ROWS):
-        contact_sheet(rows[start : start + ROWS], arguments.out / f"sheet-{start // ROWS + 1}.jpg", cell=arguments.size)
+        contact_sheet(
+            rows[start : start + ROWS], arguments.out / f"sheet-{start // ROWS + 1}.webp", cell=arguments.size
+        )
     print(f"{len(pairs)} pairs at {arguments.size} px\n")
     print("| | reference, median | extractor, median | ratio, median | largest ratio | of |")
     print("| --- | --- | --- | --- | --- | --- |")

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 GAP = 8
+HEAVIEST = 300_000  # bytes of a WebP file: the best quality that stays below
 
 
 def contact_sheet(rows: Sequence[Sequence[tuple[Path | None, str]]], output: Path, *, cell: int = 256) -> None:
@@ -30,7 +31,10 @@ def contact_sheet(rows: Sequence[Sequence[tuple[Path | None, str]]], output: Pat
             draw.multiline_text((middle, base + 2), label, "black", font, anchor="ma", align="center")
         top += height
     output.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(output)
+    for quality in (90, 80, 70, 60, 50, 40) if output.suffix == ".webp" else (80,):
+        sheet.save(output, quality=quality, method=6)
+        if output.stat().st_size <= HEAVIEST:
+            break
 
 
 def thumbnail(path: Path | None, cell: int) -> Image.Image:

@@ -336,6 +336,15 @@ def test_fit_size_properties(height: int, width: int, longest: int) -> None:
     assert fit_size(height, width, max(height, width)) == (height, width)
 
 
+def test_fit_size_refuses_too_many_pixels() -> None:
+    assert fit_size(3, 4, 40, 1200) == (30, 40)
+    with pytest.raises(
+        ImpastoError,
+        match="size: 41 makes 41 x 31 pixels, more than the limit of 1200; give a smaller --size or a larger --max-pix",
+    ):
+        fit_size(3, 4, 41, 1200)
+
+
 def test_fit_size_refuses_negative() -> None:
     with pytest.raises(ImpastoError, match="size: -1 is negative"):
         fit_size(4, 4, -1)

@@ -141,24 +141,28 @@ def save_image(
         ImpastoError: as ``check_output_path`` and ``to_pil``; more pixels a side than the format can have; the disk
             does not take it.
     """
-    check_output_path(path, force=force, depth=depth)
+    check_output_path(path, force=force, depth=depth, longest=max(image.shape[-2:]))
     kind = FORMATS[Path(path).suffix.lower()]
     if not 1 <= quality <= 100:
         raise ImpastoError(f"quality: {quality} is not between 1 and 100")
     if kind == "jpeg" and alpha is not None:
         image, alpha = image * alpha + (1 - alpha), None
     samples = _quantized(image, alpha, depth)
-    if max(samples.shape[:2]) > LARGEST_SIDE.get(kind, max(samples.shape[:2])):
-        raise ImpastoError(f"{path}: {kind} has at most {LARGEST_SIDE[kind]} pixels a side; save it as .png or .tiff")
     write_atomically(Path(path), encode(samples, kind, recipe, quality))
 
 
-def check_output_path(path: str | Path, *, force: bool, depth: int) -> None:
+def check_output_path(path: str | Path, *, force: bool, depth: int, longest: int = 0) -> None:
     """Refuse, before any work is done, what ``save_image`` could not write.
 
+    Args:
+        path: of the picture.
+        force: whether an existing file is replaced.
+        depth: bits a channel.
+        longest: side of the picture in pixels, where it is known.
+
     Raises:
-        ImpastoError: an ending that is not supported, 16 bits for a format that has 8, a folder that is missing or
-            cannot be written to, or a file that exists already without ``force``.
+        ImpastoError: an ending that is not supported, 16 bits for a format that has 8, more pixels a side than it can
+            have, a folder that is missing or cannot be written to, or a file that exists already without ``force``.
     """
     path = Path(path)
     ending = path.suffix.lower()
@@ -170,6 +174,9 @@ def check_output_path(path: str | Path, *, force: bool, depth: int) -> None:
         raise ImpastoError(f"depth: {depth} bits are not supported; take 8 or 16")
     if depth == 16 and FORMATS[ending] not in ("png", "tiff"):
         raise ImpastoError(f"{path}: {FORMATS[ending]} has no 16 bits a channel; save it as .png or .tiff")
+    most = LARGEST_SIDE.get(FORMATS[ending], longest)
+    if longest > most:
+        raise ImpastoError(f"{path}: {FORMATS[ending]} has at most {most} pixels a side; save it as .png or .tiff")
     if not path.parent.is_dir():
         raise ImpastoError(f"{path}: the folder {path.parent} does not exist; make it first")
     if not os.access(path.parent, os.W_OK):
@@ -192,11 +199,11 @@ def read_recipe_text(path: str | Path) -> str | None:
         return None if image is None else embedded_text(image, MAX_PIXELS)
 
 
-def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
+def fit_size(height: int, width: int, longest: int, max_pixels: int | None = None) -> tuple[int, int]:
     """(height, width) scaled so that the longest side is ``longest``; 0 keeps the size. No side gets below 1.
 
     Raises:
-        ImpastoError: ``longest`` is negative.
+        ImpastoError: ``longest`` is negative, or makes more than ``max_pixels``.
     """
     if longest < 0:
         raise ImpastoError(f"size: {longest} is negative; give the longest side in pixels, or 0 to keep the size")
@@ -204,8 +211,13 @@ def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
         return height, width
     long = max(height, width)
     # Rounded half up, in integers.
-    h, w = ((2 * side * longest + long) // (2 * long) for side in (height, width))
-    return max(h, 1), max(w, 1)
+    h, w = (max(1, (2 * side * longest + long) // (2 * long)) for side in (height, width))
+    if max_pixels is not None and h * w > max_pixels:
+        raise ImpastoError(
+            f"size: {longest} makes {w} x {h} pixels, more than the limit of {max_pixels}; "
+            "give a smaller --size or a larger --max-pixels"
+        )
+    return h, w
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -170,7 +170,8 @@ def stylize(
     precision = resolve_precision(chosen.precision, device)
     extractor = load_extractor(chosen.extractor, device=device, pooling=chosen.pooling)
     extractor.check_layers([*weights.content_layers, *weights.style_layers])
-    size = chosen.size or max(photograph.tensor.shape[-2:])
+    height, width = photograph.tensor.shape[-2:]
+    size = max(fit_size(height, width, chosen.size or 0, max_pixels))
     smallest = _smallest_scale(photograph, size, extractor, weights)
     budget = None
     if chosen.max_memory is not None:
@@ -227,7 +228,6 @@ def stylize(
     position = Position()
 
     def space_of(level: int) -> Space:
-        height, width = photograph.tensor.shape[-2:]
         return space_for(budget, *fit_size(height, width, scales[level].longest))
 
     if checkpoint is not None and resume and Path(checkpoint).is_file():

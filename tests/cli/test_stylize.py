@@ -149,6 +149,8 @@ def test_a_mistake_is_told_before_any_work(run: Run, fake: FakeStylize, options:
         (("--content-layers", "relu3_4"), "relu3_4"),
         (("--max-pixels", "700"), "--max-pixels"),
         (("--size", "3"), "--size"),
+        (("--size", "1000000"), "size: 1000000 makes 1000000 x 750000 pixels, more than the limit of 64000000; give a"),
+        (("--size", "16384", "-o", "out.webp"), "out.webp: webp has at most 16383 pixels a side; save it as .png or"),
         (("--max-memory", "2 gigs"), "--max-memory: '2 gigs' is no amount of memory; write for example 2G, 1.5G or"),
         (("--max-memory", "0"), "--max-memory: '0' is no amount"),
         (("--max-memory", "10M"), "--max-memory: 10M is too little for 512 × 384 px; give "),
@@ -259,6 +261,18 @@ class TestStopped:
         Path("out.png.checkpoint").write_bytes(b"state")
         assert run(*BASIC, "--resume").code == 0
         assert fake.calls[0]["resume"] is True
+        assert not Path("out.png.checkpoint").exists()
+
+    def test_what_was_stopped_is_not_thrown_away(self, run: Run, fake: FakeStylize) -> None:
+        Path("out.png.checkpoint").write_bytes(b"minutes")
+        result = run(*BASIC)
+        assert (result.code, fake.calls) == (2, [])
+        assert result.error == (
+            "impasto: error: out.png.checkpoint is there from a run cut short; "
+            "add --resume to go on, --force to begin anew"
+        )
+        assert Path("out.png.checkpoint").read_bytes() == b"minutes"
+        assert run(*BASIC, "--force").code == 0
         assert not Path("out.png.checkpoint").exists()
 
     def test_nothing_to_resume(self, run: Run, fake: FakeStylize) -> None:

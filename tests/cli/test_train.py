@@ -62,7 +62,7 @@ def test_defaults_are_the_librarys(run: Run, trained: list[dict[str, Any]]) -> N
 
 
 def test_every_option_arrives(run: Run, trained: list[dict[str, Any]]) -> None:
-    options = "--steps 5 --batch 4 --side 64 --learning-rate 0.01 --weight-decay 0 --gram-weight 2 --seed 9"
+    options = "--steps 5 --batch 4 --side 64 --memory 20 --learning-rate 0.01 --weight-decay 0 --gram-weight 2 --seed 9"
     options += " --painted 1 --paint-every 7 --gradient-weight 0.5 --device cpu --devices 2 --precision bf16"
     assert run(*BASIC, *options.split()).code == 0
     assert asdict(trained[0]["config"]) == {
@@ -70,6 +70,7 @@ def test_every_option_arrives(run: Run, trained: list[dict[str, Any]]) -> None:
         "steps": 5,
         "batch": 4,
         "side": 64,
+        "memory": 20,
         "learning_rate": 0.01,
         "weight_decay": 0.0,
         "gram_weight": 2.0,
@@ -102,8 +103,8 @@ def test_quiet(run: Run, trained: list[dict[str, Any]]) -> None:
         (("--out", "gone/small.safetensors"), "--out: there is no folder gone"),
         (("--out", "there.safetensors"), "--out: there.safetensors exists"),
         (("--steps", "0"), "'--steps': 0 is not a number from 1 up"),
-        (("--painted", "13"), "--painted: 13 of 10 crops; give at most --batch"),
-        (("--devices", "3"), "--batch: 10 crops cannot be shared by 3 devices; give a multiple"),
+        (("--painted", "13"), "--painted: 13 of 8 crops; give at most --batch"),
+        (("--devices", "3"), "--batch: 8 crops cannot be shared by 3 devices; give a multiple"),
         (("--batch", "1", "--painted", "0", "--gradient-weight", "1"), "--gradient-weight: compares pictures"),
         (("--start-from", "gone.pt"), "--start-from: there is no gone.pt"),
         (("--side", "8"), "'--side': 8 is not a number from 32 up"),
@@ -134,7 +135,7 @@ class TestCutShort:
         self.CHECKPOINT.write_bytes(b"state")
         result = run(*BASIC)
         assert result.code == 2
-        assert result.error.startswith(f"impasto: error: {self.CHECKPOINT} is there from a training cut short")
+        assert result.error.startswith(f"impasto: error: {self.CHECKPOINT} is there from a run cut short")
         assert self.CHECKPOINT.exists()
         assert trained == []
 

@@ -194,7 +194,7 @@ class TestCutShort:
         self.CHECKPOINT.write_bytes(b"state")
         result = run(*BASIC)
         assert result.code == 2
-        assert result.error.startswith(f"impasto: error: {self.CHECKPOINT} is there from a training cut short")
+        assert result.error.startswith(f"impasto: error: {self.CHECKPOINT} is there from a run cut short")
         assert self.CHECKPOINT.exists()
         assert trained == []
 

@@ -142,7 +142,7 @@ class TestCutShort:
         CHECKPOINT.write_bytes(b"state")
         result = run(*BASIC)
         assert result.code == 2
-        assert result.error.startswith(f"impasto: error: {CHECKPOINT} is there from a training cut short")
+        assert result.error.startswith(f"impasto: error: {CHECKPOINT} is there from a run cut short")
         assert trained == []
 
     @pytest.mark.parametrize("option", ["--resume", "--force"])

@@ -103,5 +103,5 @@ def test_cut(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "run"
     write_checkpoint(path, position(), "{}")
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it, or run without --resume"):
+    with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
         read_checkpoint(path, "{}", "cpu")

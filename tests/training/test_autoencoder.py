@@ -162,7 +162,7 @@ class TestGoingOn:
         with pytest.raises(ImpastoError, match="run: made with other settings or another extractor; remove it"):
             run(replace(CONFIG, steps=1), data, other, out, checkpoint=checkpoint)
         checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-        with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it, or train without --resume"):
+        with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
             run(CONFIG, data, tiny, out, checkpoint=checkpoint)
 
     def test_a_stopped_training_leaves_its_network(self, data: Path, tiny: Extractor, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ from impasto.errors import ImpastoError
 from impasto.features.compact import LAYERS, PIXEL_MEAN, Compact
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, VGG19_CHANNELS, Extractor
 from impasto.refine.objective import Objective, Weights
-from impasto.training import distil
-from impasto.training.distil import Lesson, Student, TrainConfig, TrainProgress, export, pixel_gradient, train
+from impasto.training import distil, initialize
+from impasto.training.distil import FROZEN, Lesson, Student, TrainConfig, TrainProgress, export, pixel_gradient, train
 from impasto.training.initialize import fit_stem, fit_to_teacher
 
 #: The shipped network, but narrow.
@@ -37,7 +38,7 @@ NARROW = (
 )
 pytest.importorskip("lightning_fabric")
 
-CONFIG = TrainConfig(steps=6, batch=2, side=32, checkpoint_seconds=0)
+CONFIG = TrainConfig(steps=6, batch=2, side=32, memory=8, painted=1, paint_every=3, checkpoint_seconds=0)
 
 
 class Teacher(Extractor):
@@ -56,6 +57,12 @@ class Teacher(Extractor):
         return found
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rough beginning does."""
+    monkeypatch.setattr(initialize, "ROUNDS", 6)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
@@ -71,7 +78,7 @@ def test_the_stem_is_exact_and_the_error_falls(data: Path, tmp_path: Path, monke
     monkeypatch.setattr(distil, "FIRST_BATCHES", 1)
     heard: list[TrainProgress] = []
     lines: list[str] = []
-    config = TrainConfig(steps=60, batch=4, side=32, painted=0)
+    config = TrainConfig(steps=60, batch=4, side=32, memory=40, painted=0)
     out = tmp_path / "out.safetensors"
     errors = train(config, data, Teacher(), out, architecture=NARROW, callback=heard.append, log=lines.append)
     assert errors["relu1_1"] < 1e-6, "relu1_1 is found by least squares"
@@ -134,6 +141,44 @@ def test_a_resumed_training_ends_in_the_same_bytes(data: Path, tmp_path: Path) -
     assert resumed.read_bytes() == (tmp_path / "undisturbed.safetensors").read_bytes()
 
 
+def test_an_interrupted_training_whose_memory_is_gone(data: Path, tmp_path: Path) -> None:
+    out, run = tmp_path / "out.safetensors", tmp_path / "run"
+    few = {"architecture": NARROW, "checkpoint": run}
+    train(CONFIG, data, Teacher(), out, callback=lambda record: record.step == 3, **few)
+    shutil.rmtree(f"{run}-memory-0")
+    with pytest.raises(ImpastoError, match=r"what VGG-19 saw so far is gone; remove .*run to begin"):
+        train(CONFIG, data, Teacher(), out, **few)
+
+
+def test_nothing_but_the_file_and_the_checkpoint_is_left(data: Path, tmp_path: Path) -> None:
+    train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", architecture=NARROW, checkpoint=tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "run"]
+
+
+def test_what_least_squares_found_stays(data: Path, tmp_path: Path) -> None:
+    """Down to relu3_1, batch norm and all."""
+    torch.manual_seed(0)
+    student = Student(NARROW)
+    fit_stem(student, Teacher(), torch.rand(4, 3, 32, 32))
+    fit_to_teacher(student, Teacher(), torch.rand(4, 3, 32, 32), torch.Generator().manual_seed(0))
+    export(student, tmp_path / "first.safetensors", {})
+    many = replace(CONFIG, learning_rate=0.1)
+    train(
+        many,
+        data,
+        Teacher(),
+        tmp_path / "second.safetensors",
+        architecture=NARROW,
+        start_from=tmp_path / "first.safetensors",
+    )
+    one, two = (Compact.from_file(tmp_path / f"{name}.safetensors") for name in ("first", "second"))
+    image = torch.rand(1, 3, 32, 32)
+    for layer in LAYERS:
+        before, after = one.maps(image, [layer])[layer], two.maps(image, [layer])[layer]
+        close = torch.allclose(before, after, rtol=1e-2, atol=1e-2 * before.abs().max().item())
+        assert close == (layer <= FROZEN), layer
+
+
 def test_a_checkpoint_of_other_settings(data: Path, tmp_path: Path) -> None:
     train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", architecture=NARROW, checkpoint=tmp_path / "run")
     others = [
@@ -159,7 +204,7 @@ def test_a_damaged_checkpoint(data: Path, tmp_path: Path, content: bytes | None)
         torch.save({"step": 3}, run)
     else:
         run.write_bytes(content)
-    with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it, or train without --resume"):
+    with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
         train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", architecture=NARROW, checkpoint=run)
 
 
@@ -193,16 +238,16 @@ def test_the_gradient_can_be_learned() -> None:
     fit_stem(student, teacher, images)
     fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(0))
     lesson, errors = Lesson(student).train(), []
-    optimizer = torch.optim.Adam([p for p in student.parameters() if p.requires_grad], 2e-3)
+    optimizer = torch.optim.Adam([p for p in student.parameters() if p.requires_grad], 2e-4)
     wanted = pixel_gradient(teacher, images)
-    for _ in range(30):
+    for _ in range(45):
         maps, _ = lesson(images, teacher(images, LAYERS), wanted)
         assert student.training, "batch norm learns its statistics from the features only"
         errors.append(maps["gradient"].item())
         optimizer.zero_grad()
         maps["gradient"].backward()
         optimizer.step()
-    assert errors[-1] < 0.7 * errors[0]
+    assert errors[-1] < 0.75 * errors[0]
 
 
 SCRIPT = """
@@ -222,7 +267,7 @@ sys.stdout.write(f"{{len(heard)}} {{errors['relu4_1']}}\\n")
 
 
 def test_two_processes_train_one_student(data: Path, tmp_path: Path) -> None:
-    config = TrainConfig(steps=4, batch=4, side=32, painted=2, paint_every=2, gradient_weight=0.1)
+    config = TrainConfig(steps=4, batch=4, side=32, memory=8, painted=2, paint_every=2, gradient_weight=0.1)
     script = tmp_path / "two.py"
     out = tmp_path / "two.safetensors"
     tests = str(Path(__file__).parents[1])

@@ -20,16 +20,16 @@ def checkpoint_of(output: Path) -> Path:
 
 
 def claim_checkpoint(output: Path, *, resume: bool, force: bool) -> Path:
-    """The checkpoint of a training. One that is there is gone on from, or removed with ``force``.
+    """The checkpoint of a run. One that is there is gone on from, or removed with ``force``.
 
     Raises:
-        ImpastoError: there is one, and neither was asked for: hours of work are not thrown away.
+        ImpastoError: there is one, and neither was asked for: work is not thrown away.
     """
     checkpoint = checkpoint_of(output)
     if checkpoint.exists() and not resume:
         if not force:
             raise ImpastoError(
-                f"{checkpoint} is there from a training cut short; add --resume to go on, --force to begin anew"
+                f"{checkpoint} is there from a run cut short; add --resume to go on, --force to begin anew"
             )
         checkpoint.unlink()
     return checkpoint

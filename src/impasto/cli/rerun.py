@@ -10,7 +10,7 @@ import typer
 
 from impasto import __version__
 from impasto.cli import options, report, run
-from impasto.cli.checkpoints import checkpoint_of
+from impasto.cli.checkpoints import claim_checkpoint
 from impasto.cli.options import Debug, Depth, Force, Json, MaxPixels, Quiet, Resume
 from impasto.errors import ImpastoError
 from impasto.recipe import Input, Recipe, locate
@@ -57,8 +57,9 @@ def rerun(
 
     from impasto.images import check_output_path
 
-    check_output_path(output, force=force, depth=bits)
+    check_output_path(output, force=force, depth=bits, longest=recipe.settings.get("size") or 0)
     photograph, paintings, settings = _find_inputs(recipe, picture, content=content, styles=style, init=init)
+    checkpoint = None
     if recipe.extractor is None:
         for option, given in (("--extractor", extractor), ("--resume", resume)):
             if given:
@@ -69,6 +70,7 @@ def rerun(
         if extractor is not None:
             settings["extractor"] = extractor
         _check_weights(settings.get("extractor", recipe.extractor), recipe.extractor_sha256)
+        checkpoint = claim_checkpoint(output, resume=resume, force=force)
     if recipe.model is None:
         if model is not None:
             raise ImpastoError(f"--model: means nothing here, {picture} was made without a network; leave it out")
@@ -82,7 +84,7 @@ def rerun(
         paintings,
         reporter=reporter,
         settings={**settings, "max_pixels": max_pixels},
-        checkpoint=checkpoint_of(output),
+        checkpoint=checkpoint,
         resume=resume,
     )
     paths = ("init", "extractor", "model")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from impasto.painting import Painting, Progress
     from impasto.refine.pyramid import Scale
 
-__all__ = ["check_preview", "paint", "save"]
+__all__ = ["check_preview", "longest_side", "paint", "save"]
 
 #: Between two lines about tiles.
 TILE_SECONDS = 5.0
@@ -123,19 +123,25 @@ def _told(painting: Painting, reporter: Reporter) -> Painting:
 
 def _plan(content: str | Path, settings: dict[str, Any]) -> Sequence[Scale]:
     """The scales to come, for the time left. An image that cannot be read is told of later."""
-    from PIL import Image
-
     hybrid = settings.get("method") == "hybrid"
     if hybrid:
         from impasto.instant.paint import hybrid_plan as plan
     else:
         from impasto.refine.pyramid import plan
 
-    size = settings.get("size", 512 if hybrid else 0)
-    if not size:
-        with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(content) as image:
-            size = max(image.size)
+    size = longest_side(content, settings.get("size", 512 if hybrid else 0))
     return plan(size, settings.get("steps")) if size else ()
+
+
+def longest_side(content: str | Path, size: int | None) -> int:
+    """Of the painting to be, in pixels; 0 where the image cannot be read."""
+    from PIL import Image
+
+    if size:
+        return size
+    with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(content) as image:
+        return max(image.size)
+    return 0
 
 
 def save(painting: Painting, output: Path, *, depth: int, force: bool, reporter: Reporter) -> None:

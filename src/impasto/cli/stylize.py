@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from impasto.cli import options, report, run
-from impasto.cli.checkpoints import checkpoint_of
+from impasto.cli.checkpoints import claim_checkpoint
 from impasto.cli.options import (
     DESCENT,
     LOOK,
@@ -210,9 +210,12 @@ def stylize(
 
     from impasto.images import check_output_path
 
-    check_output_path(output, force=force, depth=int(depth.value))
+    check_output_path(
+        output, force=force, depth=int(depth.value), longest=run.longest_side(content, settings.get("size"))
+    )
     if preview is not None:
         run.check_preview(preview, force=force or resume)
+    checkpoint = None if method is Method.instant else claim_checkpoint(output, resume=resume, force=force)
     options.set_threads(threads)
     reporter = report.choose(quiet=quiet, json=json)
     painting = run.paint(
@@ -220,7 +223,7 @@ def stylize(
         styles,
         reporter=reporter,
         settings=settings,
-        checkpoint=checkpoint_of(output),
+        checkpoint=checkpoint,
         resume=resume,
         preview=preview,
         preview_every=preview_every,

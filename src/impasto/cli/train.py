@@ -55,22 +55,28 @@ def extractor(
         Path, typer.Option("--out", "-o", metavar="FILE", help="The .safetensors file to write.", show_default=False)
     ],
     steps: Annotated[int, typer.Option(help="Batches to learn from.", callback=at_least(1))] = 3000,
-    batch: Annotated[int, typer.Option(help="Crops a step.", callback=at_least(1))] = 10,
-    side: Annotated[int, typer.Option(help="Side of a crop in pixels.", callback=at_least(32))] = 128,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 1.5e-3,
+    batch: Annotated[int, typer.Option(help="Crops a step.", callback=at_least(1))] = 8,
+    side: Annotated[int, typer.Option(help="Side of a crop in pixels.", callback=at_least(32))] = 192,
+    memory: Annotated[
+        int,
+        typer.Option(
+            help="Crops that are seen again and again; what VGG-19 sees in them is kept on disk.", callback=at_least(1)
+        ),
+    ] = 2400,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 1e-3,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.", callback=at_least(0))] = 1e-4,
     gram_weight: Annotated[float, typer.Option(help="Of the error of the Gram matrices.", callback=at_least(0))] = 1.0,
     gradient_weight: Annotated[
         float,
         typer.Option(
-            help="Of the error of the gradient that reaches the pixels; triples the time of a step.",
+            help="Of the error of the gradient that reaches the pixels; asks VGG-19 at every step.",
             callback=at_least(0),
         ),
     ] = 0.0,
     painted: Annotated[
         int, typer.Option(help="Crops a step that the network itself painted.", callback=at_least(0))
-    ] = 4,
-    paint_every: Annotated[int, typer.Option(help="Steps between two paintings.", callback=at_least(1))] = 50,
+    ] = 3,
+    paint_every: Annotated[int, typer.Option(help="Steps between two paintings.", callback=at_least(1))] = 100,
     seed: Annotated[int, typer.Option(help="Of weights, crops and their order.", callback=at_least(0))] = 0,
     start_from: Annotated[
         Path | None,
@@ -120,6 +126,7 @@ def extractor(
         steps=steps,
         batch=batch,
         side=side,
+        memory=memory,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         gram_weight=gram_weight,

@@ -331,5 +331,5 @@ def _read_checkpoint(path: Path, belongs_to: dict[str, Any], device: str) -> dic
     except ImpastoError:
         raise
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or run without --resume") from error
+        raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error
     return state

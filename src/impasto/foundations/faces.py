@@ -354,4 +354,4 @@ def read_checkpoint(path: Path, belongs_to: Mapping[str, Any], kept: Mapping[str
             thing.load_state_dict(state[name])
         return state["step"], state["history"]
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or run without --resume") from error
+        raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto import __version__
 from impasto.color import preserve_color
-from impasto.images import MAX_PIXELS, load_image, resize
+from impasto.images import MAX_PIXELS, fit_size, load_image, resize
 from impasto.instant.models import find_model, load_painter
 from impasto.instant.tiles import blend, encode, paint
 from impasto.networks.autoencoder import MULTIPLE
@@ -58,7 +58,8 @@ def stylize_instant(
     model = find_model(chosen.model)
     photograph = load_image(content, max_pixels=max_pixels, role="content")
     painter, device = load_painter(model, chosen.runtime, chosen.device)
-    size = chosen.size or max(photograph.tensor.shape[-2:])
+    height, width = photograph.tensor.shape[-2:]
+    size = max(fit_size(height, width, chosen.size or 0, max_pixels))
 
     # One painting after the other, and the photograph at one size only: at 8192 px each takes 0.8 GB.
     inputs, codes, notices = [], [], list(photograph.notices)

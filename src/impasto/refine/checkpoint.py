@@ -83,7 +83,7 @@ def read_checkpoint(
         with safe_open(str(path), framework="pt", device=device) as file:
             metadata, names = file.metadata() or {}, sorted(file.keys())
         if metadata.get("format") != FORMAT:
-            raise ImpastoError(f"{path}: not a checkpoint of impasto; remove it, or run without --resume")
+            raise ImpastoError(f"{path}: not a checkpoint of impasto; remove it to begin anew")
         where = json.loads(metadata["position"])
         if metadata["recipe"] != recipe:
             raise ImpastoError(
@@ -101,7 +101,7 @@ def read_checkpoint(
             where["level"], where["step"], state, [Losses(*row[:3]) for row in rows], [row[3] for row in rows]
         )
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
-        raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or run without --resume") from error
+        raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error
 
 
 def _read_tensor(path: Path, name: str, device: str) -> Tensor:

@@ -425,4 +425,4 @@ def read_checkpoint(path: Path, settings: dict[str, Any], kept: Mapping[str, Any
             thing.load_state_dict(state[name])
         return state["step"], state["seconds"]
     except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or train without --resume") from error
+        raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error

@@ -2,10 +2,14 @@
 
 Read from top to bottom: configuration, network, loss, loop, export. The student begins as a thinned-out teacher, see
 :mod:`impasto.training.initialize`, and has batch norm while it trains; for the shipped file it is folded into the
-convolutions. A projection P for each layer carries the student's features F to the teacher's T. The loss is the
+convolutions. A projection P for each layer carries the student's features F to the teacher's T. Down to relu3_1 the
+student stays as least squares made it, for training made that no better; the deeper layers train. The loss is the
 relative error of P F against T, and of the Gram matrices P F Fᵀ Pᵀ against T Tᵀ, because Gram matrices are what the
 style loss compares; where asked for, also that of the gradient that a refinement through the student sends to the
-pixels, against the teacher's. A share of the images are pictures that the student painted itself, see
+pixels, against the teacher's.
+
+To ask the teacher takes several times as long as to teach the student: what it saw is kept on disk and seen again, see
+:mod:`impasto.training.memory`. Some of it are pictures that the student painted itself, see
 :mod:`impasto.training.painted`.
 """
 
@@ -13,6 +17,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,12 +41,16 @@ from impasto.networks.moments import full_precision
 from impasto.training.data import augment, crops, list_images, read_images
 from impasto.training.devices import check_shares, start_fabric
 from impasto.training.initialize import fit_stem, fit_to_teacher, fit_to_weights
-from impasto.training.painted import paint_batch
+from impasto.training.memory import Memory
+from impasto.training.painted import KEPT, paint_batch
 
 __all__ = ["Student", "TrainConfig", "TrainProgress", "evaluate", "export", "train"]
 
 #: Least squares sees this many batches.
 FIRST_BATCHES = 12
+#: The last layer that does not train, and those of the metric that do.
+FROZEN = "relu3_1"
+TAUGHT = tuple(layer for layer in LAYERS if layer > FROZEN)
 #: How many painted crops are remembered; the oldest, of the least trained painter, go first.
 PAINTED_KEPT = 360
 
@@ -50,15 +60,16 @@ class TrainConfig:
     """Everything that determines the outcome."""
 
     steps: int = 3000
-    batch: int = 10
-    side: int = 128  # pixels
-    learning_rate: float = 1.5e-3
+    batch: int = 8
+    side: int = 192  # pixels
+    memory: int = 2400  # crops of which the teacher's maps are kept
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     gram_weight: float = 1.0
     gradient_weight: float = 0.0
     gradient_crops: int = 2  # of a batch, on each device, whose gradients are compared, with a weight above 0
-    painted: int = 4  # of the crops in a batch, once there are any
-    paint_every: int = 50  # steps
+    painted: int = 3  # of the crops in a batch, once there are any
+    paint_every: int = 100  # steps
     precision: str = "fp32"
     seed: int = 0
     checkpoint_seconds: float = 120.0
@@ -76,7 +87,10 @@ class TrainProgress:
 
 
 class Student(nn.Module):
-    """The compact extractor as it trains: batch norm after every convolution but the first, and projections."""
+    """The compact extractor as it trains: batch norm after every convolution but the first, and projections.
+
+    What comes before :data:`FROZEN`, and this layer itself, does not train.
+    """
 
     mean: Tensor
     scales: Tensor
@@ -94,12 +108,19 @@ class Student(nn.Module):
             if name in LAYERS:
                 self.projections[name] = nn.Conv2d(channels, VGG19_CHANNELS[name], 1, bias=False)
             width = channels
-        # Found by least squares, and in no need of training: see fit_stem.
-        for found in (self.convolutions["relu1_1"], self.projections["relu1_1"]):
-            found.requires_grad_(False)
+        for part in (self.convolutions, self.norms, self.projections):
+            for name, module in part.items():
+                module.requires_grad_(name > FROZEN)
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
         # Typical size of the teacher's features: the projections are learned in units of it.
         self.register_buffer("scales", torch.ones(len(LAYERS)))
+
+    def train(self, mode: bool = True) -> Student:
+        """Batch norm of the frozen layers keeps its statistics."""
+        super().train(mode)
+        for name, norm in self.norms.items():
+            norm.train(mode and name > FROZEN)
+        return self
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Features F at every layer, before the projection."""
@@ -130,7 +151,7 @@ class Lesson(nn.Module):
 
         Args:
             images: (B, 3, H, W) in [0, 1].
-            targets: the teacher's maps of them.
+            targets: the teacher's maps of them, of the layers that are compared.
             gradient: the teacher's :func:`pixel_gradient` of the first of them, or None.
         """
         maps, grams = layer_errors(self.student, self.student(images), targets)
@@ -262,10 +283,10 @@ def read_training(path: str | Path) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        if not {"config", "student", "optimizer", "schedule", "painted", "step"} <= state.keys():
+        if not {"config", "student", "optimizer", "schedule", "step"} <= state.keys():
             raise KeyError
     except (OSError, EOFError, KeyError, AttributeError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ImpastoError(f"{path}: a damaged checkpoint; remove it, or train without --resume") from error
+        raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error
     return state
 
 
@@ -293,7 +314,8 @@ def train(
         architecture: names and widths of the convolutions.
         devices: how many processes share a batch; on a CPU they share its cores, too.
         device: ``cpu``, ``cuda`` or ``mps``.
-        checkpoint: file that is written every ``config.checkpoint_seconds``, and continued from if it exists.
+        checkpoint: file that is written every ``config.checkpoint_seconds``, and continued from if it exists. Beside
+            it, in CHECKPOINT-memory-0, lies what the teacher saw (1.4 MB a crop of 192 px) until the training is over.
         start_from: file of an earlier training, whatever its settings, with whose network this one begins.
         callback: receives a :class:`TrainProgress` after each step; returning True stops the run.
         log: receives a line now and then.
@@ -334,8 +356,6 @@ def train(
     teacher.to(fabric.device)
 
     first = 0
-    # Bytes, not floats: what was painted is only shown to teacher and student, never descended on again.
-    painted = torch.empty(0, 3, config.side, config.side, dtype=torch.uint8)
     if checkpoint is not None and going_on:
         state = read_training(checkpoint)
         if state["config"] != asdict(config) or state.get("architecture") != student.architecture:
@@ -343,9 +363,27 @@ def train(
         student.load_state_dict(state["student"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-        first, painted = state["step"], state["painted"]
+        first = state["step"]
         if leads:
             log(f"continuing after step {first}")
+
+    # Every process remembers its own part of the crops: first the fresh ones, then those that the student paints.
+    part, filling = config.batch // devices, -(-config.memory // config.batch)  # crops, steps
+    fresh_rows = filling * part
+    painting = len(range(fabric.global_rank, len(KEPT) * config.painted, devices))  # rows
+    shown = len(range(fabric.global_rank, config.painted, devices))  # of them in every batch
+    folder = tempfile.mkdtemp() if checkpoint is None else f"{checkpoint}-memory-{fabric.global_rank}"
+    paintings = (config.steps - 1) // config.paint_every
+    if not going_on:
+        shutil.rmtree(folder, ignore_errors=True)
+    memory = Memory(folder, fresh_rows + paintings * painting, config.side, TAUGHT)
+    if 0 < first < config.steps and not memory.found:
+        raise ImpastoError(f"{folder}: what VGG-19 saw so far is gone; remove {checkpoint} to begin anew")
+
+    def remember(row: int, pictures: Tensor) -> None:
+        own = (pictures[fabric.global_rank :: devices] * 255).round().byte()
+        with torch.no_grad(), fabric.autocast():
+            memory.write(row, own, teacher(own.to(fabric.device).float() / 255, TAUGHT))
 
     def keep(done: int) -> None:
         if checkpoint is not None and leads:
@@ -355,7 +393,6 @@ def train(
                 "student": student.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
-                "painted": painted,
                 "step": done,
             }
             write_state(checkpoint, state)
@@ -366,20 +403,24 @@ def train(
     for step in range(first, config.steps):
         # A generator for each step makes a resumed run see what an undisturbed one would have seen.
         generator.manual_seed(config.seed * 1_000_003 + step + 1)
-        if config.painted and step and step % config.paint_every == 0:
-            pairs = [crops(images, config.batch, config.side, generator) for _ in ("contents", "styles")]
-            fresh = paint(student, pairs[0], pairs[1], generator) if leads else None
-            painted = torch.cat([painted, cast(Tensor, fabric.broadcast(fresh))])[-PAINTED_KEPT:]
+        if step < filling:
+            remember(step * part, augment(crops(images, config.batch, config.side, generator), generator))
+        painted = step // config.paint_every if config.painted else 0
+        if painted and step % config.paint_every == 0:
+            pairs = [crops(images, config.painted, config.side, generator) for _ in ("contents", "styles")]
+            pictures = paint(student, pairs[0], pairs[1], generator) if leads else None
+            remember(fresh_rows + (painted - 1) * painting, cast(Tensor, fabric.broadcast(pictures)))
             # Who painted drew numbers that the other processes did not.
             generator.manual_seed(-(config.seed * 1_000_003 + step + 1))
-        batch = augment(crops(images, config.batch, config.side, generator), generator)
-        if len(painted):
-            rows = torch.randint(len(painted), (config.painted,), generator=generator)
-            batch[: config.painted] = painted[rows].float() / 255
-        batch = batch[fabric.global_rank :: devices].to(fabric.device)
+        rows = torch.randint(min(step + 1, filling) * part, (part,), generator=generator)
+        if painted:
+            last = painted * painting
+            recent = torch.randint(max(0, last - PAINTED_KEPT // devices), last, (shown,), generator=generator)
+            rows[:shown] = fresh_rows + recent
+        batch, targets = memory.read(rows.tolist())
+        batch = batch.to(fabric.device)
+        targets = {layer: maps.to(fabric.device) for layer, maps in targets.items()}
 
-        with torch.no_grad(), fabric.autocast():
-            targets = teacher(batch, LAYERS[1:])
         gradient = None
         if config.gradient_weight:
             with fabric.autocast():
@@ -417,14 +458,15 @@ def train(
         errors = evaluate(student, teacher, validation)
         card = {"errors": {k: round(v, 4) for k, v in errors.items()}, "config": asdict(config)}
         export(student, out, card)
+    if checkpoint is None or done == config.steps:
+        shutil.rmtree(folder)
     fabric.barrier()
     return cast(dict[str, float], fabric.broadcast(errors))
 
 
 def paint(student: Student, contents: Tensor, styles: Tensor, generator: torch.Generator) -> Tensor:
-    """What the student would paint if it shipped now, uint8 (B, 3, H, W)."""
+    """What the student would paint if it shipped now, (B, 3, H, W) in [0, 1]."""
     device = student.mean.device
     tensors = {name: tensor.float() for name, tensor in fold(student).items()}
     painter = Compact.from_tensors(tensors, student.architecture).to(device)
-    pictures = paint_batch(painter, contents.to(device), styles.to(device), generator)
-    return (pictures * 255).round().byte().cpu()
+    return paint_batch(painter, contents.to(device), styles.to(device), generator).cpu()

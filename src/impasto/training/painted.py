@@ -14,7 +14,7 @@ from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
 from impasto.refine.objective import Objective, Weights
 from impasto.refine.optimizer import State, adam, rate
 
-__all__ = ["paint_batch"]
+__all__ = ["KEPT", "paint_batch"]
 
 #: Steps of a painting, and after which of them it is kept.
 STEPS = 60

@@ -1,0 +1,172 @@
+"""How well compact extractors of other widths see, and what a step through them costs.
+
+    python benchmarks/frontier.py --data FOLDER trained=src/impasto/pretrained/compact.safetensors
+
+Each network is made by least squares alone, as every training begins: what the widths decide, not the hours. Files of
+trained networks, NAME=FILE, are measured with them. What has been made is not made again; the times of the steps are
+taken in turns, at the end, and want a machine that does nothing else. Leaves OUT/frontier.json and OUT/frontier.webp.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from PIL import Image
+
+from impasto.features.compact import ARCHITECTURE, FORMAT, LAYERS, Architecture, Compact
+from impasto.features.extractor import STYLE_LAYERS, Extractor
+from impasto.features.vgg19 import VGG19
+from impasto.files.cards import read_card
+from impasto.images import load_image
+from impasto.machine import keep_freed_memory
+from impasto.refine.objective import Objective, Weights
+from impasto.refine.optimizer import State, lbfgs
+from impasto.refine.pyramid import fit, fit_style
+from impasto.training.data import augment, crops, list_images, read_images
+from impasto.training.distil import Student, evaluate, export
+from impasto.training.initialize import fit_stem, fit_to_teacher
+from runner import CLASSICS, default_threads, write_json
+from runner import VGG19 as TEACHER
+
+#: Where the search for widths looked, cheapest first. The shipped widths are the middle.
+SHIPPED = dict(ARCHITECTURE)
+DEEP = ("relu4_1", "relu4_2", "relu4_3", "relu4_4", "relu5_1")
+WIDTHS: dict[str, dict[str, int]] = {
+    "half as wide": {name: -(-width // 16) * 8 for name, width in SHIPPED.items()},
+    "three quarters": {name: -(-width * 3 // 32) * 8 for name, width in SHIPPED.items()},
+    "without relu4_4": {name: width for name, width in SHIPPED.items() if name != "relu4_4"},
+    "shipped widths": SHIPPED,
+    "deep wider": SHIPPED | dict(zip(("relu3_3", *DEEP), (96, 224, 256, 192, 192, 448), strict=True)),
+    "five quarters": {name: -(-width * 5 // 32) * 8 for name, width in SHIPPED.items()},
+}
+STEPS = 6  # a network, the first of them not counted
+
+
+def multiplications(architecture: Architecture) -> float:
+    """Of all convolutions, for a pixel of the picture."""
+    before, total = 3, 0.0
+    for name, width in architecture:
+        total += 9 * before * width / 4 ** (int(name[4]) - 1)
+        before = width
+    return total
+
+
+def make(widths: Mapping[str, int], teacher: Extractor, data: Path, out: Path) -> None:
+    """A network of these widths, by least squares."""
+    images = read_images(list_images(data, "train"))
+    validation = read_images(list_images(data, "validation"))[::3]
+    generator = torch.Generator().manual_seed(0)
+    sample = augment(crops(images, 96, 128, generator), generator)
+    student = Student(tuple(widths.items()))
+    fit_stem(student, teacher, sample[:32])
+    fit_to_teacher(student, teacher, sample, generator)
+    export(student, out, {"errors": evaluate(student, teacher, validation)})
+
+
+def step_times(networks: Mapping[str, Extractor], size: int) -> dict[str, float]:
+    """Milliseconds of a step at ``size``, the networks taking turns: the median."""
+    pair = ("contents/tubingen.jpg", "styles/starry_night.jpg")
+    content, style = (load_image(CLASSICS / name).tensor for name in pair)
+    weights = Weights(1e-3, {"relu4_2": 1.0}, dict.fromkeys(STYLE_LAYERS, 0.2), (1.0,))
+    picture = fit(content, size)
+    objectives = {
+        name: Objective(seen, picture, [fit_style(style, size, 16)], weights) for name, seen in networks.items()
+    }
+    states = {name: State(picture.clone()) for name in networks}
+    seconds: dict[str, list[float]] = {name: [] for name in networks}
+    for _ in range(STEPS):
+        for name, objective in objectives.items():
+            start = time.perf_counter()
+            gradient, _ = objective(states[name].image)
+            states[name] = lbfgs(states[name], gradient, 0.03)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: 1000 * median(taken[1:]) for name, taken in seconds.items()}
+
+
+def draw(records: Mapping[str, Mapping[str, Any]], output: Path) -> None:
+    """The mean error against the time of a step and against the size of the file."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+    for panel, cost, label in zip(axes, ("ms", "mb"), ("ms a step", "MB, fp16"), strict=True):
+        for name, record in records.items():
+            trained = record["trained"]
+            look = {"color": "#d1495b", "marker": "^"} if trained else {"color": "#1f5fa8", "marker": "o"}
+            mean = sum(record["errors"].values()) / len(record["errors"])
+            panel.plot(record[cost], mean, linestyle="none", **look)
+            panel.annotate(name, (record[cost], mean), (6, 4), textcoords="offset points", fontsize=8)
+        panel.set(xlabel=label)
+        panel.margins(x=0.35, y=0.1)
+        panel.grid(alpha=0.3)
+    axes[0].set(ylabel="relative error, mean of six layers")
+    figure.tight_layout()
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    pyplot.close(figure)
+    with Image.open(drawn) as plot:
+        plot.convert("RGB").save(output, quality=90, method=6)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("files", nargs="*", metavar="NAME=FILE", help="trained networks")
+    parser.add_argument("--data", type=Path, required=True, help="folder of images, as for impasto train extractor")
+    parser.add_argument("--teacher", type=Path, default=TEACHER)
+    parser.add_argument("--size", type=int, default=512, help="longest side for the time of a step, in pixels")
+    parser.add_argument("--threads", type=int, default=default_threads())
+    parser.add_argument("--only", choices=("networks", "times"), help="make the networks, or take the times")
+    parser.add_argument("--out", type=Path, default=Path("runs/frontier"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    teacher = VGG19.from_file(arguments.teacher)
+
+    paths = {name: arguments.out / f"{name.replace(' ', '-')}.safetensors" for name in WIDTHS}
+    if arguments.only != "times":
+        for name, path in paths.items():
+            if not path.exists():
+                make(WIDTHS[name], teacher, arguments.data, path)
+                print(name, (read_card(path, FORMAT) or {})["errors"], file=sys.stderr, flush=True)
+    if arguments.only == "networks":
+        return
+    paths |= {name: Path(path) for name, _, path in (given.partition("=") for given in arguments.files)}
+    networks = {name: Compact.from_file(path) for name, path in paths.items()}
+    times = step_times({"VGG-19": teacher, **networks}, arguments.size)
+    records = {
+        name: {
+            "multiplications": multiplications(network.architecture),
+            "mb": paths[name].stat().st_size / 1e6,
+            "ms": times[name],
+            "times_faster": times["VGG-19"] / times[name],
+            "errors": (read_card(paths[name], FORMAT) or {})["errors"],
+            "trained": name not in WIDTHS,
+        }
+        for name, network in networks.items()
+    }
+    write_json(
+        arguments.out / "frontier.json", {"vgg19_ms": times["VGG-19"], "size": arguments.size, "networks": records}
+    )
+    draw(records, arguments.out / "frontier.webp")
+    print(f"A step through VGG-19 at {arguments.size} px: {times['VGG-19']:.0f} ms\n")
+    print("| network | multiplications a pixel | MB | times faster |", " | ".join(LAYERS), "|")
+    print("| --- " * (4 + len(LAYERS)) + "|")
+    for name, record in records.items():
+        cost = f"{record['multiplications']:,.0f} | {record['mb']:.1f} | {record['times_faster']:.1f}"
+        errors = " | ".join(f"{record['errors'][layer]:.3f}" for layer in LAYERS)
+        print(f"| {name} | {cost} | {errors} |")
+
+
+if __name__ == "__main__":
+    main()

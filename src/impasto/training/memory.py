@@ -1,0 +1,69 @@
+"""What the teacher saw, kept on disk: asking VGG-19 once is dear, and its answer serves a student many times."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.features.extractor import VGG19_CHANNELS
+
+__all__ = ["Memory"]
+
+
+class Memory:
+    """Crops and the teacher's maps of them, in files that are read where they lie.
+
+    Args:
+        folder: where the files are; those of an earlier run are used again.
+        rows: how many crops there is room for.
+        side: of a crop, in pixels.
+        layers: whose maps are kept, in fp16.
+
+    Attributes:
+        found: whether the files were there already.
+
+    Raises:
+        ImpastoError: the disk has no room for them.
+    """
+
+    def __init__(self, folder: str | Path, rows: int, side: int, layers: Sequence[str]) -> None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        shapes = {"images": (rows, 3, side, side)}
+        for layer in layers:
+            reduced = side >> (int(layer[4]) - 1)
+            shapes[layer] = (rows, VGG19_CHANNELS[layer], reduced, reduced)
+        dtypes = dict.fromkeys(shapes, "float16") | {"images": "uint8"}
+        paths = {name: folder / f"{name}.npy" for name in shapes}
+        self.found = all(path.is_file() for path in paths.values())
+        if not self.found:
+            # A file that is written where it lies has no error for a full disk: the process would just die.
+            needed = sum(math.prod(shape) * np.dtype(dtypes[name]).itemsize for name, shape in shapes.items())
+            if needed > shutil.disk_usage(folder).free:
+                raise ImpastoError(f"{folder}: needs {needed / 1e9:.1f} GB of disk; make room or lower --memory")
+            for name, path in paths.items():
+                open_memmap(path, mode="w+", dtype=dtypes[name], shape=shapes[name])
+        rows_of = {name: open_memmap(path, mode="r+") for name, path in paths.items()}
+        self.images = rows_of.pop("images")
+        self.maps = rows_of
+
+    def write(self, row: int, images: Tensor, maps: dict[str, Tensor]) -> None:
+        """Keep ``images``, uint8 (B, 3, H, W), and the ``maps`` of them, from ``row`` on."""
+        rows = slice(row, row + len(images))
+        self.images[rows] = images.cpu().numpy()
+        for layer, kept in self.maps.items():
+            kept[rows] = maps[layer].half().cpu().numpy()
+
+    def read(self, rows: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The images, (B, 3, H, W) in [0, 1], and the maps in float32."""
+        picked = list(rows)
+        images = torch.from_numpy(self.images[picked]).float() / 255
+        return images, {layer: torch.from_numpy(kept[picked]).float() for layer, kept in self.maps.items()}
