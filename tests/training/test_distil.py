@@ -150,6 +150,22 @@ def test_an_interrupted_training_whose_memory_is_gone(data: Path, tmp_path: Path
         train(CONFIG, data, Teacher(), out, **few)
 
 
+def test_what_least_squares_found_is_kept_at_once(data: Path, tmp_path: Path) -> None:
+    out, run = tmp_path / "out.safetensors", tmp_path / "run"
+    slow = replace(CONFIG, checkpoint_seconds=1e9)
+
+    def interrupt(record: TrainProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(slow, data, Teacher(), out, architecture=NARROW, checkpoint=run, callback=interrupt)
+    lines: list[str] = []
+    train(slow, data, Teacher(), out, architecture=NARROW, checkpoint=run, log=lines.append)
+    assert lines[1:] == ["continuing after step 0"]
+    train(slow, data, Teacher(), tmp_path / "undisturbed.safetensors", architecture=NARROW)
+    assert out.read_bytes() == (tmp_path / "undisturbed.safetensors").read_bytes()
+
+
 def test_nothing_but_the_file_and_the_checkpoint_is_left(data: Path, tmp_path: Path) -> None:
     train(CONFIG, data, Teacher(), tmp_path / "a.safetensors", architecture=NARROW, checkpoint=tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "run"]

@@ -367,6 +367,22 @@ def train(
         if leads:
             log(f"continuing after step {first}")
 
+    def keep(done: int) -> None:
+        if checkpoint is not None and leads:
+            state = {
+                "config": asdict(config),
+                "architecture": student.architecture,
+                "student": student.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "step": done,
+            }
+            write_state(checkpoint, state)
+
+    if not going_on:
+        # What least squares found is worth minutes, and the files of the memory are never without their checkpoint.
+        keep(0)
+
     # Every process remembers its own part of the crops: first the fresh ones, then those that the student paints.
     part, filling = config.batch // devices, -(-config.memory // config.batch)  # crops, steps
     fresh_rows = filling * part
@@ -384,18 +400,6 @@ def train(
         own = (pictures[fabric.global_rank :: devices] * 255).round().byte()
         with torch.no_grad(), fabric.autocast():
             memory.write(row, own, teacher(own.to(fabric.device).float() / 255, TAUGHT))
-
-    def keep(done: int) -> None:
-        if checkpoint is not None and leads:
-            state = {
-                "config": asdict(config),
-                "architecture": student.architecture,
-                "student": student.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "step": done,
-            }
-            write_state(checkpoint, state)
 
     done = first
     started = saved = time.monotonic()
