@@ -13,13 +13,11 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from PIL import Image
 
 from impasto.features.compact import ARCHITECTURE, FORMAT, LAYERS, Architecture, Compact
 from impasto.features.extractor import STYLE_LAYERS, Extractor
@@ -33,6 +31,7 @@ from impasto.refine.pyramid import fit, fit_style
 from impasto.training.data import augment, crops, list_images, read_images
 from impasto.training.distil import Student, evaluate, export
 from impasto.training.initialize import fit_stem, fit_to_teacher
+from plot import save
 from runner import CLASSICS, default_threads, write_json
 from runner import VGG19 as TEACHER
 
@@ -110,12 +109,7 @@ def draw(records: Mapping[str, Mapping[str, Any]], output: Path) -> None:
         panel.margins(x=0.35, y=0.1)
         panel.grid(alpha=0.3)
     axes[0].set(ylabel="relative error, mean of six layers")
-    figure.tight_layout()
-    drawn = BytesIO()
-    figure.savefig(drawn, format="png", dpi=110)
-    pyplot.close(figure)
-    with Image.open(drawn) as plot:
-        plot.convert("RGB").save(output, quality=90, method=6)
+    save(figure, output)
 
 
 def main() -> None:

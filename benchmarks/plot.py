@@ -42,6 +42,14 @@ def draw(store: Store, output: Path) -> str | None:
         return "no plot: no step has been measured yet"
     if bars:
         marks(axes[0][1], bars)
+    save(figure, output)
+    return None
+
+
+def save(figure: Any, output: Path) -> None:
+    """Write a figure of pyplot as WebP, and close it."""
+    from matplotlib import pyplot
+
     figure.tight_layout()
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
@@ -49,7 +57,6 @@ def draw(store: Store, output: Path) -> str | None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(drawn) as picture:
         picture.convert("RGB").save(output, quality=90, method=6)
-    return None
 
 
 def steps_by_size(store: Store, axes: Any) -> bool:

@@ -388,9 +388,10 @@ def train(
     fresh_rows = filling * part
     painting = len(range(fabric.global_rank, len(KEPT) * config.painted, devices))  # rows
     shown = len(range(fabric.global_rank, config.painted, devices))  # of them in every batch
-    folder = tempfile.mkdtemp() if checkpoint is None else f"{checkpoint}-memory-{fabric.global_rank}"
+    scratch = tempfile.TemporaryDirectory() if checkpoint is None else None  # Gone with this call, whatever ends it.
+    folder = f"{checkpoint}-memory-{fabric.global_rank}" if scratch is None else scratch.name
     paintings = (config.steps - 1) // config.paint_every
-    if not going_on:
+    if scratch is None and not going_on:
         shutil.rmtree(folder, ignore_errors=True)
     memory = Memory(folder, fresh_rows + paintings * painting, config.side, TAUGHT)
     if 0 < first < config.steps and not memory.found:
@@ -462,7 +463,9 @@ def train(
         errors = evaluate(student, teacher, validation)
         card = {"errors": {k: round(v, 4) for k, v in errors.items()}, "config": asdict(config)}
         export(student, out, card)
-    if checkpoint is None or done == config.steps:
+    if scratch is not None:
+        scratch.cleanup()
+    elif done == config.steps:
         shutil.rmtree(folder)
     fabric.barrier()
     return cast(dict[str, float], fabric.broadcast(errors))
