@@ -54,10 +54,11 @@ class TestTheShippedFile:
             hidden, found = image, {}
             for number, stage in enumerate(compact.stages(layers)):
                 hidden = stage.pool(hidden) if number else hidden
-                maps, hidden = stage.run(hidden)
-                assert tuple(maps) == stage.layers
+                steps = list(stage.walk(hidden))
+                assert tuple(name for name, _ in steps) == stage.names
+                hidden = steps[-1][1]
                 assert hidden.shape[1] == stage.channels
-                found.update(maps)
+                found.update({name: maps for name, maps in steps if name in stage.layers})
             expected = compact.maps(image, layers)
             assert found.keys() == expected.keys()
             assert all(torch.equal(found[layer], expected[layer]) for layer in layers)
@@ -67,7 +68,8 @@ class TestTheShippedFile:
         channels = 3
         for stage in compact.stages(compact.layers):
             hidden = torch.rand(1, channels, 21, 21, generator=torch.Generator().manual_seed(0)).requires_grad_()
-            stage.run(hidden)[1][..., 10, 10].sum().backward()
+            *_, (_, last) = stage.walk(hidden)
+            last[..., 10, 10].sum().backward()
             assert hidden.grad is not None
             seen = hidden.grad.abs().sum((0, 1)).nonzero()
             assert seen.min() == 10 - stage.reach

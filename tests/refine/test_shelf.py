@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from impasto.errors import ImpastoError
 from impasto.refine import shelf
-from impasto.refine.shelf import StoredMaps, StoredVector, pieces
+from impasto.refine.shelf import StoredMaps, StoredPile, StoredVector, pieces
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -50,10 +50,26 @@ def test_maps_are_read_and_written_in_windows(top: int, rows: int, left: int, co
     window = slice(top, top + rows), slice(left, left + columns)
     found = stored.read(*window)
     assert torch.equal(found, maps[(..., *window)])
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert found.stride() == torch.empty(found.shape, memory_format=torch.channels_last).stride()
     stored.write(*window, -found)
     maps[(..., *window)] *= -1
     assert torch.equal(stored.read(slice(0, 8), slice(0, 10)), maps)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_pile_gives_the_last_maps_first(dtype: torch.dtype) -> None:
+    first, second, third = (noise(1, *shape).to(dtype) for shape in ((4, 3, 5), (2, 6, 1), (3, 2, 2)))
+    pile = StoredPile(dtype, first.device)
+    pile.push(first)
+    pile.push(second.contiguous(memory_format=torch.channels_last))
+    assert torch.equal(pile.pop(), second)
+    pile.push(third)
+    for maps in (third, first):
+        found = pile.pop()
+        assert torch.equal(found, maps)
+        assert found.stride() == torch.empty(found.shape, memory_format=torch.channels_last).stride()
+    with pytest.raises(IndexError):
+        pile.pop()
 
 
 def test_files_have_no_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

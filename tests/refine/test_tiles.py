@@ -14,6 +14,7 @@ from impasto.features.compact import Compact
 from impasto.features.extractor import STYLE_LAYERS, Extractor
 from impasto.features.vgg19 import VGG19
 from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, total_loss, total_variation
+from impasto.refine import tiles
 from impasto.refine.objective import Objective, Weights
 from impasto.refine.tiles import TiledObjective
 
@@ -197,6 +198,20 @@ def test_same_bits_on_every_run(compact: Compact) -> None:
     runs = [TiledObjective(compact, content, [style], weights(), (24, 16, 8, 8, 4))(output) for _ in range(2)]
     assert torch.equal(runs[0][0], runs[1][0])
     assert runs[0][1] == runs[1][1]
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_kept_maps_are_those_that_would_be_found_anew(
+    compact: Compact, bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, content, style = picture(81, 70, 0), picture(81, 70, 1), picture(48, 64, 2)
+    gradients = []
+    for kept_from in (0, 3, 5):
+        monkeypatch.setattr(tiles, "KEPT_FROM", kept_from)
+        objective = TiledObjective(compact, content, [style], weights(), (24, 16, 8, 8, 4), bf16=bf16)
+        gradients.append(objective(output)[0])
+    assert torch.equal(gradients[0], gradients[1])
+    assert torch.equal(gradients[0], gradients[2])
 
 
 def test_borders_are_the_pictures_own(compact: Compact) -> None:

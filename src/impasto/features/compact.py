@@ -170,7 +170,6 @@ class Compact(Chain):
         self.check_layers([layer])
         return self.roots[layer].mT @ self.roots[layer]
 
-    def convolve(self, name: str, hidden: Tensor) -> Tensor:
-        """See :meth:`Chain.convolve`."""
-        convolved: Tensor = self.convolutions[name](hidden)
-        return convolved
+    def convolution(self, name: str) -> nn.Conv2d:
+        """See :meth:`Chain.convolution`."""
+        return cast(nn.Conv2d, self.convolutions[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -53,20 +53,25 @@ class Stage:
     """What an extractor does at one resolution, between two poolings: pictures in pieces go through one by one.
 
     Attributes:
+        names: of its convolutions, in order.
         layers: those of the layers asked for whose maps it gives.
         reach: how many positions away, on every side, the furthest input is that its last maps depend on.
         channels: of its last maps.
         numbers: of all its maps together, at one position.
-        run: input (B, C, h, w), for the first stage the image -> the maps of ``layers``, and the last maps of all, with
-            sides h and w.
+        walk: input (B, C, h, w), for the first stage the image -> the name of each convolution and its maps, with sides
+            h and w, one after the other.
+        back: the name of a convolution, its maps, and the derivative of anything by these -> the derivative by what
+            the convolution was given.
         pool: the last maps -> the input of the next stage, with sides h // 2 and w // 2.
     """
 
+    names: tuple[str, ...]
     layers: tuple[str, ...]
     reach: int
     channels: int
     numbers: int
-    run: Callable[[Tensor], tuple[dict[str, Tensor], Tensor]]
+    walk: Callable[[Tensor], Iterator[tuple[str, Tensor]]]
+    back: Callable[[str, Tensor, Tensor], Tensor]
     pool: Callable[[Tensor], Tensor]
 
 
@@ -140,7 +145,7 @@ class Extractor(nn.Module):
 
 
 class Chain(Extractor):
-    """An extractor whose convolutions stand in one row. Subclasses fill in :meth:`convolve`.
+    """An extractor whose convolutions stand in one row. Subclasses fill in :meth:`convolution`.
 
     Attributes:
         architecture: of the convolutions.
@@ -150,8 +155,8 @@ class Chain(Extractor):
     architecture: Architecture
     mean: Tensor
 
-    def convolve(self, name: str, hidden: Tensor) -> Tensor:
-        """The convolution of that name, without its ReLU; the result is overwritten."""
+    def convolution(self, name: str) -> nn.Conv2d:
+        """The convolution of that name, 3 × 3 with zeros around its input."""
         raise NotImplementedError
 
     def pool(self, maps: Tensor) -> Tensor:
@@ -165,8 +170,10 @@ class Chain(Extractor):
         for number, stage in enumerate(self.stages(layers)):
             if number:
                 hidden = stage.pool(hidden)
-            maps, hidden = stage.run(hidden)
-            found.update(maps)
+            for name, maps in stage.walk(hidden):
+                hidden = maps
+                if name in stage.layers:
+                    found[name] = maps
         return {layer: found[layer] for layer in layers}
 
     def stages(self, layers: Sequence[str]) -> list[Stage]:
@@ -177,19 +184,21 @@ class Chain(Extractor):
         for _, group in groupby(needed, key=lambda convolution: convolution[0][4]):
             part, widths = zip(*group, strict=True)
             wanted = tuple(name for name in part if name in layers)
-            stages.append(
-                Stage(wanted, len(part), widths[-1], sum(widths), partial(self._run, part, wanted), self.pool)
-            )
+            walk = partial(self._walk, part)
+            stages.append(Stage(part, wanted, len(part), widths[-1], sum(widths), walk, self._back, self.pool))
         return stages
 
-    def _run(self, names: Sequence[str], wanted: Sequence[str], hidden: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def _walk(self, names: Sequence[str], hidden: Tensor) -> Iterator[tuple[str, Tensor]]:
         """The convolutions of ``names``, a stage's, one after the other."""
-        found = {}
         if names[0] == self.architecture[0][0]:
             hidden = channels_last(hidden - self.mean)
         for name in names:
             # In place on the convolution's own, fresh output: the maps that are handed out are never written to again.
-            hidden = self.convolve(name, hidden).relu_()
-            if name in wanted:
-                found[name] = hidden
-        return found, hidden
+            hidden = self.convolution(name)(hidden).relu_()
+            yield name, hidden
+
+    def _back(self, name: str, maps: Tensor, slope: Tensor) -> Tensor:
+        """Back through the ReLU and the convolution of that name. What only pixels need: nothing for the weights."""
+        # What autograd calls for a ReLU: one pass, where a mask and a product are two.
+        through = torch.ops.aten.threshold_backward(slope, maps, 0)
+        return F.conv_transpose2d(through, self.convolution(name).weight, padding=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -78,10 +79,9 @@ class VGG19(Chain):
         """See :meth:`Extractor.forward`."""
         return self.maps(image, layers)
 
-    def convolve(self, name: str, hidden: Tensor) -> Tensor:
-        """See :meth:`Chain.convolve`."""
-        convolved: Tensor = self.convolutions[name.replace("relu", "conv")](hidden)
-        return convolved
+    def convolution(self, name: str) -> nn.Conv2d:
+        """See :meth:`Chain.convolution`."""
+        return cast(nn.Conv2d, self.convolutions[name.replace("relu", "conv")])
 
     def pool(self, maps: Tensor) -> Tensor:
         """See :meth:`Chain.pool`."""

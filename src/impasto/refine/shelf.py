@@ -18,7 +18,7 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 
-__all__ = ["StoredMaps", "StoredVector", "pieces"]
+__all__ = ["StoredMaps", "StoredPile", "StoredVector", "pieces"]
 
 #: Numbers that are worked on at a time.
 PIECE = 1 << 21
@@ -88,7 +88,7 @@ class StoredMaps(_Stored):
         window = torch.empty(rows.stop - rows.start, columns.stop - columns.start, channels, dtype=self.dtype)
         for line, row in zip(window, range(rows.start, rows.stop), strict=True):
             self._get((row * width + columns.start) * channels, line)
-        return window.to(self.device).permute(2, 0, 1)[None]
+        return _channels_last(window.to(self.device))
 
     def write(self, rows: slice, columns: slice, maps: Tensor) -> None:
         """Put ``maps`` (1, C, rows, columns) there."""
@@ -96,6 +96,41 @@ class StoredMaps(_Stored):
         lines = maps[0].permute(1, 2, 0).cpu().contiguous()
         for line, row in zip(lines, range(rows.start, rows.stop), strict=True):
             self._put((row * width + columns.start) * channels, line)
+
+
+class StoredPile(_Stored):
+    """Feature maps (1, C, h, w) of any sizes, one on top of the other.
+
+    The last ones that were put there are the first that are taken away.
+    """
+
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__((0,), dtype, device)
+        self._sizes: list[tuple[int, int, int]] = []
+
+    def push(self, maps: Tensor) -> None:
+        """Put ``maps`` on top."""
+        lines = maps[0].permute(1, 2, 0).cpu().contiguous()
+        self._put(self.count, lines)
+        height, width, channels = lines.shape
+        self._sizes.append((height, width, channels))
+        self.count += lines.numel()
+
+    def pop(self) -> Tensor:
+        """Take away what lies on top; channels last."""
+        lines = torch.empty(self._sizes.pop(), dtype=self.dtype)
+        self.count -= lines.numel()
+        self._get(self.count, lines)
+        return _channels_last(lines.to(self.device))
+
+
+def _channels_last(lines: Tensor) -> Tensor:
+    """(h, w, C) as (1, C, h, w).
+
+    The first axis has the stride by which torch knows this memory format. With another, which a single picture would
+    not need, convolutions and poolings copy their input into the other format first.
+    """
+    return lines[None].permute(0, 3, 1, 2)
 
 
 class _roomy:  # noqa: N801 (used like a function)

@@ -5,22 +5,25 @@ by tile. Within a stage an output depends on a few positions around it only, so 
 tiles beside it: one to four positions, where the way through all stages at once would ask for seventy pixels. What a
 stage gives to the next one lies on the disk.
 
-Two passes. Forward, without gradients, the tiles' Gram matrices and content losses are summed: they are those of the
-whole picture. The derivative of the style loss by each sum is then known, and with it everything that a tile's
-gradient depends on. Backward, from the last stage to the first, each tile is gone through again, with autograd, and its
-gradient is added into that of the stage's input. So every number is the one that a machine with enough memory would
-have found, up to rounding.
+Two passes. Forward, the tiles' Gram matrices and content losses are summed: they are those of the whole picture. The
+derivative of the style loss by each sum is then known, and with it everything that a tile's gradient depends on.
+Backward, from the last stage to the first, each tile's maps are had again, and its gradient is added into that of the
+stage's input. So every number is the one that a machine with enough memory would have found, up to rounding.
+
+The maps of the deep stages, where there are few positions, and each has cost the most to find, are kept on the disk
+from one pass to the other. Those of the others are found anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from impasto.features.extractor import Extractor
+from impasto.features.extractor import Extractor, Stage
 from impasto.losses import (
     SMALLEST_ENERGY,
     StyleLoss,
@@ -34,9 +37,25 @@ from impasto.losses import (
 from impasto.machine import give_memory_back
 from impasto.refine.cut import Tile, cut
 from impasto.refine.objective import Losses, Weights
-from impasto.refine.shelf import StoredMaps
+from impasto.refine.shelf import StoredMaps, StoredPile
 
 __all__ = ["TiledObjective"]
+
+#: From this stage on, counted from 0, maps are kept on the disk; but not of a GPU, which computes faster than it reads.
+KEPT_FROM = 3
+
+
+@dataclass
+class Passed:
+    """A stage that the picture has gone through.
+
+    Attributes:
+        source: its input.
+        maps: those of its convolutions, tile by tile, in windows; None if they are to be found anew.
+    """
+
+    source: Tensor | StoredMaps
+    maps: StoredPile | None = None
 
 
 class TiledObjective:
@@ -98,7 +117,7 @@ class TiledObjective:
             if layer in self.weights.content_layers:
                 errors.add_(self._content(layer, tile, maps).cpu())
 
-        inputs = self._run(image, self.layers, look)
+        passed = self._run(image, self.layers, look)
         grams = {layer: gram.to(image).requires_grad_() for layer, gram in sums.items()}
         terms = [
             weight
@@ -116,7 +135,7 @@ class TiledObjective:
         style = torch.stack(terms).sum()
         total = total_loss(content, style, self.content_weight, self.weights.normalization)
         by_content, *by_gram = torch.autograd.grad(total, [content, *grams.values()])
-        gradient = self._back(image, inputs, dict(zip(grams, by_gram, strict=True)), by_content)
+        gradient = self._back(image, passed, dict(zip(grams, by_gram, strict=True)), by_content)
         value = total.item()
         if self.weights.tv_weight:
             value += _add_total_variation(image, gradient, self.weights.tv_weight)
@@ -129,85 +148,123 @@ class TiledObjective:
         look: Callable[[str, tuple[int, int], Tile, Tensor], None],
         *,
         keep: bool = True,
-    ) -> list[Tensor | StoredMaps]:
-        """Go through the stages without gradients, showing each tile of ``layers``; the inputs of the stages.
+    ) -> list[Passed]:
+        """Go through the stages without gradients, showing each tile of ``layers``.
 
         Args:
             picture: (1, 3, h, w).
             layers: whose maps are shown.
             look: is given the layer, the size of its maps, the tile, and that tile of the maps.
-            keep: False if the inputs are not wanted any more.
+            keep: False if there is no way back: only the last stage's input is returned then.
         """
-        inputs: list[Tensor | StoredMaps] = [picture]
+        passed = [Passed(picture)]
         stages = self.extractor.stages(layers)
         for number, stage in enumerate(stages):
-            source = inputs[-1]
-            height, width = size = (source.shape[-2], source.shape[-1])
+            here = passed[-1]
+            height, width = size = _size(here.source)
             following: StoredMaps | None = None
             for tile in cut(height, width, stage.reach, self.sides[number]):
-                with torch.no_grad():
-                    with self._precision():
-                        found, last = stage.run(_read(source, tile))
-                        pooled = stage.pool(tile.inside(last)) if number + 1 < len(stages) else None
-                    for layer, maps in found.items():
-                        look(layer, size, tile, tile.inside(maps))
-                if pooled is not None:
+                for name, maps in self._walk(stage, here.source, tile):
+                    if name in stage.layers:
+                        look(name, size, tile, tile.inside(maps))
+                    if keep and number >= KEPT_FROM and self.device.type == "cpu":
+                        here.maps = here.maps or StoredPile(maps.dtype, self.device)
+                        here.maps.push(maps)
+                if number + 1 < len(stages):
+                    pooled = stage.pool(tile.inside(maps))
                     if following is None:
                         shape = (1, stage.channels, height // 2, width // 2)
                         following = StoredMaps(shape, pooled.dtype, self.device)
                     following.write(*tile.pooled, pooled)
-                del found, last, pooled
+                    del pooled
+                del maps
             give_memory_back()
             if following is not None:
-                inputs = [*inputs, following] if keep else [following]
-        return inputs
+                passed = [*passed, Passed(following)] if keep else [Passed(following)]
+        return passed
 
-    def _back(
-        self, image: Tensor, inputs: list[Tensor | StoredMaps], slopes: Mapping[str, Tensor], by_content: Tensor
-    ) -> Tensor:
+    def _walk(self, stage: Stage, source: Tensor | StoredMaps, tile: Tile) -> Iterator[tuple[str, Tensor]]:
+        """A stage's convolutions and their maps, for the window of a tile."""
+        steps = stage.walk(_read(source, tile))
+        while True:
+            # Around every step of its own: what is between them is the caller's.
+            with torch.no_grad(), self._precision():
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step
+
+    def _back(self, image: Tensor, passed: list[Passed], slopes: Mapping[str, Tensor], by_content: Tensor) -> Tensor:
         """The gradient for the pixels.
 
         Args:
             image: (1, 3, h, w).
-            inputs: of the stages; they are used up.
+            passed: the stages; they are used up.
             slopes: derivative of the total loss by each Gram matrix.
             by_content: derivative of the total loss by the content loss.
         """
         outer: Tensor | StoredMaps | None = None
         stages = self.extractor.stages(self.layers)
         for number in reversed(range(len(stages))):
-            stage, source = stages[number], inputs.pop()
-            height, width = size = (source.shape[-2], source.shape[-1])
+            stage, here = stages[number], passed.pop()
+            height, width = size = _size(here.source)
             inner: Tensor | StoredMaps
             if number:
-                assert isinstance(source, StoredMaps)
-                inner = StoredMaps(source.shape, source.dtype, self.device)
+                assert isinstance(here.source, StoredMaps)
+                inner = StoredMaps(here.source.shape, here.source.dtype, self.device)
             else:
                 inner = torch.zeros_like(image)
-            for tile in cut(height, width, stage.reach, self.sides[number]):
-                window = _read(source, tile).requires_grad_()
-                with self._precision():
-                    found, last = stage.run(window)
-                    ends = [] if outer is None else [stage.pool(tile.inside(last))]
-                pulls = [] if outer is None else [_at(outer, *tile.pooled)]
-                del last
-                for layer, maps in found.items():
-                    part = tile.inside(maps)
-                    if layer in slopes:
-                        ends.append((slopes[layer] * self._share(part, size)).sum())
-                        pulls.append(torch.ones_like(ends[-1]))
-                    if layer in self.weights.content_layers:
-                        ends.append(self._content(layer, tile, part))
-                        pulls.append(by_content)
-                del found
-                (gradient,) = torch.autograd.grad(ends, window, pulls)
-                del ends, window
-                _put(inner, tile, gradient)
+            # What was kept last is had first.
+            for tile in reversed(list(cut(height, width, stage.reach, self.sides[number]))):
+                slope: Tensor | None = None
+                for name, maps in self._way_back(stage, here, tile):
+                    part = tile.inside(maps).requires_grad_()
+                    ends = self._ends(name, size, tile, part, slopes, by_content)
+                    if slope is None:
+                        slope = torch.zeros_like(maps)
+                        if outer is not None:
+                            with self._precision():
+                                ends.append((stage.pool(part), _at(outer, *tile.pooled)))
+                    if ends:
+                        values, pulls = zip(*ends, strict=True)
+                        tile.inside(slope).add_(torch.autograd.grad(values, part, pulls)[0])
+                    with torch.no_grad(), self._precision():
+                        slope = stage.back(name, maps, slope)
+                    del maps, part, ends
+                assert slope is not None
+                _put(inner, tile, slope)
             outer = inner
-            del source
+            del here
             give_memory_back()
         assert isinstance(outer, Tensor)
         return outer
+
+    def _ends(
+        self,
+        name: str,
+        size: tuple[int, int],
+        tile: Tile,
+        maps: Tensor,
+        slopes: Mapping[str, Tensor],
+        by_content: Tensor,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """What losses see of a tile's ``maps`` (1, C, h, w), each with the derivative of the total loss by it."""
+        ends = []
+        if name in slopes:
+            ends.append((self._share(maps, size), slopes[name]))
+        if name in self.weights.content_layers:
+            ends.append((self._content(name, tile, maps), by_content))
+        return ends
+
+    def _way_back(self, stage: Stage, here: Passed, tile: Tile) -> Iterator[tuple[str, Tensor]]:
+        """A stage's convolutions and their maps, for the window of a tile, from the last one to the first."""
+        if here.maps is not None:
+            for name in reversed(stage.names):
+                yield name, here.maps.pop()
+        else:
+            found = list(self._walk(stage, here.source, tile))
+            while found:
+                yield found.pop()
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
@@ -259,6 +316,10 @@ def _add(sums: dict[str, Tensor], layer: str, share: Tensor) -> None:
 def _read(source: Tensor | StoredMaps, tile: Tile) -> Tensor:
     """The window of a tile, a copy."""
     return _at(source, tile.window_rows, tile.window_columns)
+
+
+def _size(maps: Tensor | StoredMaps) -> tuple[int, int]:
+    return maps.shape[-2], maps.shape[-1]
 
 
 def _at(source: Tensor | StoredMaps, rows: slice, columns: slice) -> Tensor:
