@@ -57,12 +57,12 @@ class TestTheShippedFile:
                 steps = list(stage.walk(hidden))
                 assert tuple(name for name, _ in steps) == stage.names
                 hidden = steps[-1][1]
-                assert hidden.shape[1] == stage.channels
+                assert hidden.shape[1] == stage.widths[-1]
                 found.update({name: maps for name, maps in steps if name in stage.layers})
             expected = compact.maps(image, layers)
             assert found.keys() == expected.keys()
             assert all(torch.equal(found[layer], expected[layer]) for layer in layers)
-        assert [stage.numbers for stage in compact.stages(["relu2_1"])] == [24 + 32, 64]
+        assert [stage.widths for stage in compact.stages(["relu2_1"])] == [(24, 32), (64,)]
 
     def test_a_stage_looks_no_further_than_it_says(self, compact: Compact) -> None:
         channels = 3
@@ -74,7 +74,7 @@ class TestTheShippedFile:
             seen = hidden.grad.abs().sum((0, 1)).nonzero()
             assert seen.min() == 10 - stage.reach
             assert seen.max() == 10 + stage.reach
-            channels = stage.channels
+            channels = stage.widths[-1]
 
     def test_gradients_reach_the_pixels_only(self, compact: Compact) -> None:
         image = torch.rand(1, 3, 32, 32).requires_grad_()

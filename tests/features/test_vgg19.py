@@ -237,8 +237,7 @@ def test_stages(network: VGG19) -> None:
     stages = network.stages(["relu4_2", "relu1_1"])
     assert [stage.layers for stage in stages] == [("relu1_1",), (), (), ("relu4_2",)]
     assert [stage.reach for stage in stages] == [2, 2, 4, 2], "a position for each convolution"
-    assert [stage.channels for stage in stages] == [64, 128, 256, 512]
-    assert [stage.numbers for stage in stages] == [128, 256, 1024, 1024]
+    assert [stage.widths for stage in stages] == [(64,) * 2, (128,) * 2, (256,) * 4, (512,) * 2]
 
 
 def test_an_unknown_layer(network: VGG19) -> None:

@@ -56,8 +56,7 @@ class Stage:
         names: of its convolutions, in order.
         layers: those of the layers asked for whose maps it gives.
         reach: how many positions away, on every side, the furthest input is that its last maps depend on.
-        channels: of its last maps.
-        numbers: of all its maps together, at one position.
+        widths: channels of its maps, in order.
         walk: input (B, C, h, w), for the first stage the image -> the name of each convolution and its maps, with sides
             h and w, one after the other.
         back: the name of a convolution, its maps, and the derivative of anything by these -> the derivative by what
@@ -68,8 +67,7 @@ class Stage:
     names: tuple[str, ...]
     layers: tuple[str, ...]
     reach: int
-    channels: int
-    numbers: int
+    widths: tuple[int, ...]
     walk: Callable[[Tensor], Iterator[tuple[str, Tensor]]]
     back: Callable[[str, Tensor, Tensor], Tensor]
     pool: Callable[[Tensor], Tensor]
@@ -185,7 +183,7 @@ class Chain(Extractor):
             part, widths = zip(*group, strict=True)
             wanted = tuple(name for name in part if name in layers)
             walk = partial(self._walk, part)
-            stages.append(Stage(part, wanted, len(part), widths[-1], sum(widths), walk, self._back, self.pool))
+            stages.append(Stage(part, wanted, len(part), widths, walk, self._back, self.pool))
         return stages
 
     def _walk(self, names: Sequence[str], hidden: Tensor) -> Iterator[tuple[str, Tensor]]:

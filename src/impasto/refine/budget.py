@@ -26,9 +26,9 @@ VECTOR = 12
 BASE = 160 * 2**20
 #: A pixel of a run without tiles: maps, their gradients, and what L-BFGS remembers.
 PIXEL = 4500
-#: A tile holds this many times four bytes for each number of its stage's maps and of their input.
-NUMBER = 3.0
-#: Of that, what a pixel of a painting takes, which is only looked at.
+#: A tile holds all maps of its stage, their input, and on the way back as much as this many more of the widest.
+SPARE = 5
+#: Of what a pixel takes, the share of a pixel of a painting, which is only looked at.
 LOOK = 0.5
 #: Vectors beside a tile: photograph and picture, later picture and gradient.
 BESIDE = 2
@@ -97,12 +97,12 @@ class Budget:
         weights = sum(parameter.numel() * parameter.element_size() for parameter in self.extractor.parameters())
         return BASE + weights + self.held
 
-    def _costs(self) -> list[tuple[float, int]]:
+    def _costs(self) -> list[tuple[int, int]]:
         """Bytes a position of a tile, and the reach, of every stage."""
         stages = self.extractor.stages(self.layers)
-        inputs = [3, *(stage.channels for stage in stages)]
+        inputs = [3, *(stage.widths[-1] for stage in stages)]
         return [
-            (4 * NUMBER * (stage.numbers + channels), stage.reach)
+            (4 * (channels + sum(stage.widths) + SPARE * max(stage.widths)), stage.reach)
             for stage, channels in zip(stages, inputs, strict=False)
         ]
 

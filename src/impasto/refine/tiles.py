@@ -173,12 +173,12 @@ class TiledObjective:
                 if number + 1 < len(stages):
                     pooled = stage.pool(tile.inside(maps))
                     if following is None:
-                        shape = (1, stage.channels, height // 2, width // 2)
+                        shape = (1, stage.widths[-1], height // 2, width // 2)
                         following = StoredMaps(shape, pooled.dtype, self.device)
                     following.write(*tile.pooled, pooled)
                     del pooled
                 del maps
-            give_memory_back()
+                give_memory_back()
             if following is not None:
                 passed = [*passed, Passed(following)] if keep else [Passed(following)]
         return passed
@@ -233,9 +233,9 @@ class TiledObjective:
                     del maps, part, ends
                 assert slope is not None
                 _put(inner, tile, slope)
+                give_memory_back()
             outer = inner
             del here
-            give_memory_back()
         assert isinstance(outer, Tensor)
         return outer
 
