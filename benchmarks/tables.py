@@ -30,19 +30,19 @@ def write(store: Store, out: Path, docs: Path | None) -> str:
         if not (begin and end):
             raise SystemExit(f"{page} lacks the lines {BEGIN} and {END}, between which the tables are to stand")
         shown = "" if draw(store, docs / PICTURE) else f"![time of a step, and time to the mark]({PICTURE})\n\n"
-        page.write_text(f"{before}{BEGIN}\n\n{shown}{report(store, level=3)}\n{END}{after}")
+        page.write_text(f"{before}{BEGIN}\n\n{shown}{report(store, level=3, goals=False)}\n{END}{after}")
     return text
 
 
-def report(store: Store, level: int = 2) -> str:
-    """Everything that has been measured."""
+def report(store: Store, level: int = 2, *, goals: bool = True) -> str:
+    """Everything that has been measured, and with ``goals`` what was to be reached."""
     parts = [about(store)]
     for title, table in (
         ("A step", step_table(store)),
         ("As good as the peer", mark_table(store)),
         ("From the start to the first picture", start_table(store)),
         ("impasto's defaults", default_table(store)),
-        ("Figures to reach", figure_table(store)),
+        ("Figures to reach", figure_table(store) if goals else ""),
     ):
         if table:
             parts.append(f"{'#' * level} {title}\n\n{table}")
