@@ -31,7 +31,7 @@ from impasto.refine.pyramid import fit, fit_style
 from impasto.training.data import augment, crops, list_images, read_images
 from impasto.training.distil import Student, evaluate, export
 from impasto.training.initialize import fit_stem, fit_to_teacher
-from plot import save
+from plot import pyplot, save
 from runner import CLASSICS, default_threads, write_json
 from runner import VGG19 as TEACHER
 
@@ -92,12 +92,7 @@ def step_times(networks: Mapping[str, Extractor], size: int) -> dict[str, float]
 
 def draw(records: Mapping[str, Mapping[str, Any]], output: Path) -> None:
     """The mean error against the time of a step and against the size of the file."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+    figure, axes = pyplot().subplots(1, 2, figsize=(10, 4.2), sharey=True)
     for panel, cost, label in zip(axes, ("ms", "mb"), ("ms a step", "MB, fp16"), strict=True):
         for name, record in records.items():
             trained = record["trained"]

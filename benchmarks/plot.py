@@ -27,18 +27,13 @@ def draw(store: Store, output: Path) -> str | None:
     """Write the plot; a line instead of it where something is missing."""
     if find_spec("matplotlib") is None:
         return "no plot: it needs matplotlib, which pip install 'impasto[foundations]' brings"
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     bars = times_to_the_mark(store)
     widths = [1, 1.25] if bars else [1]
-    figure, axes = pyplot.subplots(
+    figure, axes = pyplot().subplots(
         1, len(widths), figsize=(5 * sum(widths), 4.2), gridspec_kw={"width_ratios": widths}, squeeze=False
     )
     if not steps_by_size(store, axes[0][0]) and not bars:
-        pyplot.close(figure)
+        pyplot().close(figure)
         return "no plot: no step has been measured yet"
     if bars:
         marks(axes[0][1], bars)
@@ -46,14 +41,22 @@ def draw(store: Store, output: Path) -> str | None:
     return None
 
 
+def pyplot() -> Any:
+    """matplotlib's, without a window; loaded only where something is drawn."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as module
+
+    return module
+
+
 def save(figure: Any, output: Path) -> None:
     """Write a figure of pyplot as WebP, and close it."""
-    from matplotlib import pyplot
-
     figure.tight_layout()
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
-    pyplot.close(figure)
+    pyplot().close(figure)
     output.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(drawn) as picture:
         picture.convert("RGB").save(output, quality=90, method=6)

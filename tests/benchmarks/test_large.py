@@ -38,7 +38,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int,
     for name, size in (("photo.png", (40, 30)), ("painting.png", (20, 50))):
         Image.new("RGB", size, "teal").save(tmp_path / name)
     pictures = ["--content", str(tmp_path / "photo.png"), "--style", str(tmp_path / "painting.png")]
-    command = ["large.py", *pictures, "--sizes", "compact=2048,512,4096", "--out", str(tmp_path / "out")]
+    command = ["large.py", *pictures, "--sizes", "compact=2048,512,8192,4096", "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", command)
     large.main()
     return asked
@@ -51,6 +51,7 @@ def test_small_pictures_first_and_one_without_the_limit(measured: list[tuple[int
         (1024, "compact", ["--steps", "3"]),
         (2048, "compact", ["--steps", "3", *limit]),
         (4096, "compact", ["--steps", "2", *limit]),
+        (8192, "compact", ["--steps", "2", "--max-pixels", "67108864", *limit]),
     ]
 
 
@@ -60,6 +61,7 @@ def test_table_and_plot(measured: list[tuple[int, str, list[str]]], tmp_path: Pa
         "| 512 px | impasto, compact |  | 0.262 | 1.00 | 1.00 | 712 |",
         "| 2048 px | impasto, compact | yes | 6.29 | 1.50 | 1.50 | 2200 |",
         "| 4096 px | impasto, compact | yes | 25.2 | 1.50 | 1.50 | 2200 |",
+        "| 8192 px | impasto, compact | yes | 101 | 1.50 | 1.50 | 2200 |",
     ]
     with Image.open(tmp_path / "out" / "plot.webp") as plot:
         assert plot.width > 500

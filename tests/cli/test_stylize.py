@@ -166,6 +166,13 @@ def test_what_only_the_library_finds_is_one_line_too(
     assert sorted(Path().rglob("*")) == before
 
 
+def test_a_broad_photograph_is_painted_small_by_other_methods_too(run: Run, fake: FakeStylize) -> None:
+    """The size that was not typed is the default one, and not the photograph's."""
+    Image.new("RGB", (16400, 20)).save("broad.png")
+    result = run("stylize", "broad.png", "painting.png", "-o", "out.webp", "--method", "hybrid")
+    assert result.code == 0, result.err
+
+
 def test_an_existing_file_is_kept(run: Run, fake: FakeStylize) -> None:
     Path("out.png").write_text("precious")
     result = run(*BASIC)

@@ -210,9 +210,8 @@ def stylize(
 
     from impasto.images import check_output_path
 
-    check_output_path(
-        output, force=force, depth=int(depth.value), longest=run.longest_side(content, settings.get("size"))
-    )
+    # What was not typed is not in the settings, but every method's default is this one.
+    check_output_path(output, force=force, depth=int(depth.value), longest=run.longest_side(content, size))
     if preview is not None:
         run.check_preview(preview, force=force or resume)
     checkpoint = None if method is Method.instant else claim_checkpoint(output, resume=resume, force=force)

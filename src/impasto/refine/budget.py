@@ -1,7 +1,7 @@
 """How much memory a refinement takes, and how small tiles have to be to keep it within a budget.
 
-All figures are bytes above those of an interpreter with torch loaded, on the CPU, measured as the resident peak of
-whole runs. What a run without tiles takes grows with the picture; what a tile takes can be chosen.
+All figures are bytes above those of an interpreter with torch loaded, on the CPU, measured as resident
+peaks. What a run without tiles takes grows with the picture; what a tile takes can be chosen.
 """
 
 from __future__ import annotations

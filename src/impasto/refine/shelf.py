@@ -93,7 +93,7 @@ class StoredMaps(_Stored):
     def write(self, rows: slice, columns: slice, maps: Tensor) -> None:
         """Put ``maps`` (1, C, rows, columns) there."""
         channels, _, width = self.shape[1:]
-        lines = maps[0].permute(1, 2, 0).cpu().contiguous()
+        lines = _lines(maps)
         for line, row in zip(lines, range(rows.start, rows.stop), strict=True):
             self._put((row * width + columns.start) * channels, line)
 
@@ -110,7 +110,7 @@ class StoredPile(_Stored):
 
     def push(self, maps: Tensor) -> None:
         """Put ``maps`` on top."""
-        lines = maps[0].permute(1, 2, 0).cpu().contiguous()
+        lines = _lines(maps)
         self._put(self.count, lines)
         height, width, channels = lines.shape
         self._sizes.append((height, width, channels))
@@ -122,6 +122,11 @@ class StoredPile(_Stored):
         self.count -= lines.numel()
         self._get(self.count, lines)
         return _channels_last(lines.to(self.device))
+
+
+def _lines(maps: Tensor) -> Tensor:
+    """(1, C, h, w) as (h, w, C), contiguous and on the CPU."""
+    return maps[0].permute(1, 2, 0).cpu().contiguous()
 
 
 def _channels_last(lines: Tensor) -> Tensor:
