@@ -27,6 +27,8 @@ from tables import table
 SIZES = {"vgg19": [256, 512, 1024, 2048, 4096], "compact": [256, 512, 1024, 2048, 4096, 8192]}
 #: Steps of a run; the first, which prepares the targets, does not count. Above LONG pixels a side there are but two.
 STEPS, LONG = 3, 2048
+#: The limit of memory above HUGE pixels a side, where the picture and what belongs to it alone take more than 2G.
+HUGE, HUGE_MEMORY = 4096, "3.6G"
 #: impasto paints no more pixels of its own accord.
 MAX_PIXELS = 64_000_000
 SIDE = 768  # of the square that is cut from photograph and painting
@@ -36,6 +38,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", action="append", default=[], help="EXTRACTOR=SIDE,SIDE,..., in pixels; repeatable")
     parser.add_argument("--max-memory", default="2G", help="as of impasto stylize (default: %(default)s)")
+    parser.add_argument("--huge-memory", default=HUGE_MEMORY, help=f"above {HUGE} px (default: %(default)s)")
     parser.add_argument("--whole", type=int, default=1024, help="the side measured without the limit too")
     parser.add_argument("--content", type=Path, default=CLASSICS / "contents" / "tubingen.jpg")
     parser.add_argument("--style", type=Path, default=CLASSICS / "styles" / "starry_night.jpg")
@@ -81,6 +84,8 @@ def run(arguments: argparse.Namespace, store: Store) -> None:
         print(key.replace("/", "  "), flush=True)
         options = ["--steps", str(STEPS if side <= LONG else 2)]
         options += ["--max-pixels", str(side**2)] if side**2 > MAX_PIXELS else []
+        if limited:
+            options += ["--max-memory", arguments.max_memory if side <= HUGE else arguments.huge_memory]
         record = stylize(
             content,
             style,
@@ -88,7 +93,7 @@ def run(arguments: argparse.Namespace, store: Store) -> None:
             size=side,
             threads=arguments.threads,
             extractor=arguments.weights if name == "vgg19" else name,
-            options=[*options, *(["--max-memory", arguments.max_memory] if limited else [])],
+            options=options,
             program=[HERE / "one_scale.py"],
         )
         result: Any = record.pop("result")

@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+from impasto import machine
 from impasto.errors import ImpastoError
-from impasto.machine import has_fast_bf16, keep_freed_memory, resolve_device, resolve_precision
+from impasto.machine import (
+    give_memory_back,
+    has_fast_bf16,
+    keep_freed_memory,
+    machine_memory,
+    resident_memory,
+    resolve_device,
+    resolve_precision,
+)
 
 
 def test_auto_finds_a_device() -> None:
@@ -36,3 +49,36 @@ def test_keeping_memory_changes_no_result() -> None:
     before = torch.arange(1_000_000.0).sum()
     keep_freed_memory()
     assert torch.equal(torch.arange(1_000_000.0).sum(), before)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system does not tell")
+def test_memory_that_is_in_use() -> None:
+    give_memory_back()
+    before = resident_memory()
+    taken = torch.ones(64, 2**20, dtype=torch.uint8)
+    during = resident_memory() - before
+    assert 60 * 2**20 < during < 80 * 2**20
+    del taken
+    give_memory_back()
+    assert resident_memory() - before < 20 * 2**20
+
+
+def test_memory_of_a_system_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(path: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("pathlib.Path.read_text", missing)
+    assert resident_memory() == 0
+
+
+def test_memory_of_the_machine_and_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "CONTAINER_LIMITS", (tmp_path / "new", tmp_path / "old"))
+    physical = machine_memory()
+    assert physical is not None
+    assert physical > 2**28
+    (tmp_path / "new").write_text("max\n")
+    assert machine_memory() == physical
+    (tmp_path / "old").write_text("300000000\n")
+    assert machine_memory() == 300_000_000
+    monkeypatch.delattr(os, "sysconf")
+    assert machine_memory() is None

@@ -275,6 +275,21 @@ class TestMaxMemory:
         large = impasto.images.resize(pair[1], (640, 400))
         assert self.paint((pair[0], large), steps=3).losses[-1].total_loss > 0
 
+    def test_without_one_the_machine_sets_it(
+        self, pair: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given = self.paint(pair, steps=2)
+        monkeypatch.setattr(module, "machine_memory", lambda: self.LIMIT / module.MEMORY + 1)
+        painting = self.paint(pair, steps=2, max_memory=None)
+        assert painting.recipe == given.recipe
+        assert torch.equal(painting.tensor, given.tensor)
+        assert given.notices == ()
+        assert painting.notices == (
+            "--size 256 takes more memory than this machine has at once: refined in tiles, as with --max-memory 20M",
+        )
+        monkeypatch.setattr(module, "machine_memory", lambda: None)
+        assert "max_memory" not in self.paint(pair, steps=2, max_memory=None).recipe.settings
+
     def test_too_little(self, pair: tuple[Tensor, Tensor]) -> None:
         with pytest.raises(
             ImpastoError,

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
+import os
 import sys
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import torch
 
 from impasto.errors import ImpastoError
 
-__all__ = ["give_memory_back", "has_fast_bf16", "keep_freed_memory", "resolve_device", "resolve_precision"]
+__all__ = [
+    "give_memory_back",
+    "has_fast_bf16",
+    "keep_freed_memory",
+    "machine_memory",
+    "resident_memory",
+    "resolve_device",
+    "resolve_precision",
+]
+
+#: Where Linux tells how much memory a container may take: of cgroups in version 2 and 1.
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -81,3 +98,25 @@ def give_memory_back() -> None:
         return
     with suppress(AttributeError):  # Another C library.
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def machine_memory() -> int | None:
+    """Bytes of memory that this machine has, or that the container allows; None where the system does not tell."""
+    try:
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, OSError, ValueError):
+        return None
+    for limit in CONTAINER_LIMITS:
+        # "max" stands for none.
+        with suppress(OSError, ValueError):
+            found.append(int(limit.read_text()))
+    return min(found)
+
+
+def resident_memory() -> int:
+    """Bytes of this process that are in memory now; 0 where the system does not tell."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+    except OSError:
+        return 0
+    return int(pages) * mmap.PAGESIZE

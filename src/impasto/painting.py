@@ -18,9 +18,9 @@ from impasto.errors import ImpastoError
 from impasto.features import load_extractor
 from impasto.features.extractor import Extractor
 from impasto.images import Picture, fit_size, load_image, resize, save_image, to_pil
-from impasto.machine import keep_freed_memory, resolve_device, resolve_precision
+from impasto.machine import keep_freed_memory, machine_memory, resolve_device, resolve_precision
 from impasto.recipe import Input, Recipe
-from impasto.refine.budget import Budget, read_size, space_for
+from impasto.refine.budget import Budget, read_size, size_text, space_for
 from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
 from impasto.refine.descend import descend
 from impasto.refine.objective import Weights
@@ -35,6 +35,8 @@ Source = str | Path | Image.Image | Tensor
 CHECKPOINT_SECONDS = 10.0
 #: Of a large photograph, colors are taken from a smaller copy where memory is limited. Rows colored at a time.
 COLOR_SIZE, COLOR_ROWS = 2048, 256
+#: Of the machine's memory, the share that a run takes if no limit was set.
+MEMORY = 0.7
 
 
 @dataclass(frozen=True)
@@ -173,11 +175,10 @@ def stylize(
     height, width = photograph.tensor.shape[-2:]
     size = max(fit_size(height, width, chosen.size or 0, max_pixels))
     smallest = _smallest_scale(photograph, size, extractor, weights)
-    budget = None
-    if chosen.max_memory is not None:
-        budget, style_pictures, given = _within(
-            read_size(chosen.max_memory), photograph, style_pictures, given, size, extractor, weights
-        )
+    budget, unlimited = None, chosen.max_memory is None
+    limit = _limit(chosen, device)
+    if limit is not None:
+        budget, style_pictures, given = _within(limit, photograph, style_pictures, given, size, extractor, weights)
     beginning = None
     if isinstance(chosen, HybridSettings):
         from impasto.instant.paint import Beginning, hybrid_plan
@@ -220,6 +221,11 @@ def stylize(
         palette = fit(palette, COLOR_SIZE)
     style_images = [style_colors(p.tensor, palette, chosen.preserve_color).to(device) for p in style_pictures]
     notices = tuple(n for p in [photograph, *style_pictures, *([given] if given else [])] for n in p.notices)
+    if budget is not None and unlimited:
+        notices += (
+            f"--size {size} takes more memory than this machine has at once: refined in tiles, "
+            f"as with --max-memory {size_text(budget.total)}",
+        )
     del palette, style_pictures
     if beginning is None:
         start = _start(chosen, content_image, style_images, given)
@@ -312,6 +318,18 @@ def _smallest_scale(photograph: Picture, size: int, extractor: Extractor, weight
     return smallest
 
 
+def _limit(settings: Settings, device: str) -> int | None:
+    """The bytes that a run may take.
+
+    From the memory that the machine has, not from what is free at the moment: a run that is resumed has to be cut into
+    the same tiles.
+    """
+    if settings.max_memory is not None:
+        return read_size(settings.max_memory)
+    memory = machine_memory() if device == "cpu" else None
+    return None if memory is None else int(MEMORY * memory)
+
+
 def _within(
     total: int,
     photograph: Picture,
@@ -349,7 +367,7 @@ def _within(
     if given is not None and max(given.tensor.shape[-2:]) > size:
         given = replace(given, tensor=fit(given.tensor, size))
     limited = budget()
-    limited.sides(height, width)
+    limited.tiling(height, width)
     return limited, styles, given
 
 

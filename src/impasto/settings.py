@@ -50,7 +50,7 @@ class Settings:
         detail: how much of the photograph's fine detail enters the picture at each finer scale, 0 to 1. If None it
             follows λ: all from 1e-3 up, nothing at 1e-5, where the picture is to be pure texture.
         max_memory: the most memory to take above that of Python with torch, in bytes or as ``2G``, ``1.5G``, ``500M``;
-            scales that need more are refined tile by tile. None sets no limit.
+            scales that need more are refined tile by tile. If None, most of what the machine has, on a CPU.
     """
 
     size: int = 512

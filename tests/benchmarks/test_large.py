@@ -51,7 +51,7 @@ def test_small_pictures_first_and_one_without_the_limit(measured: list[tuple[int
         (1024, "compact", ["--steps", "3"]),
         (2048, "compact", ["--steps", "3", *limit]),
         (4096, "compact", ["--steps", "2", *limit]),
-        (8192, "compact", ["--steps", "2", "--max-pixels", "67108864", *limit]),
+        (8192, "compact", ["--steps", "2", "--max-pixels", "67108864", "--max-memory", "3.6G"]),
     ]
 
 

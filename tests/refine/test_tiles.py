@@ -15,6 +15,7 @@ from impasto.features.extractor import STYLE_LAYERS, Extractor
 from impasto.features.vgg19 import VGG19
 from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, total_loss, total_variation
 from impasto.refine import tiles
+from impasto.refine.budget import Tiling
 from impasto.refine.objective import Objective, Weights
 from impasto.refine.tiles import TiledObjective
 
@@ -154,7 +155,7 @@ class TestAgainstTheDefinition:
         output, content = (picture(height, width, seed, torch.float64) for seed in (0, 1))
         styles = [picture(41, 58, 2, torch.float64), picture(33, 16, 3, torch.float64)]
         gradient, content_term, style_term, total = by_definition(exact, output, content, styles, chosen)
-        tiled = TiledObjective(exact, content, styles, chosen, [2 * half for half in halves])
+        tiled = TiledObjective(exact, content, styles, chosen, Tiling(tuple(2 * half for half in halves)))
         found, losses = tiled(output)
         assert (found - gradient).norm() < 1e-10 * gradient.norm()
         assert losses.content == pytest.approx(content_term, rel=1e-10)
@@ -166,7 +167,7 @@ class TestAgainstTheDefinition:
         vgg = wide_vgg(pooling).double()
         output, content, style = (picture(51, 38, seed, torch.float64) for seed in range(3))
         gradient, *_, total = by_definition(vgg, output, content, [style], weights())
-        found, losses = TiledObjective(vgg, content, [style], weights(), (32, 16, 8, 4, 2))(output)
+        found, losses = TiledObjective(vgg, content, [style], weights(), Tiling((32, 16, 8, 4, 2)))(output)
         assert (found - gradient).norm() < 1e-10 * gradient.norm()
         assert losses.total == pytest.approx(total, rel=1e-10)
 
@@ -179,7 +180,7 @@ class TestAgainstTheWhole:
         output, content, style = picture(81, 70, 0), picture(81, 70, 1), picture(48, 64, 2)
         chosen = weights(normalization=normalization, tv_weight=0.5)
         gradient, losses = Objective(compact, content, [style], chosen, area=0.25)(output)
-        found, tiled = TiledObjective(compact, content, [style], chosen, (24,) * 5, area=0.25)(output)
+        found, tiled = TiledObjective(compact, content, [style], chosen, Tiling((24,) * 5), area=0.25)(output)
         assert (found - gradient).norm() < 1e-5 * gradient.norm()
         assert tiled.total == pytest.approx(losses.total, rel=1e-5)
 
@@ -187,7 +188,7 @@ class TestAgainstTheWhole:
         """Rounded at other places, so only nearly the same."""
         output, content, style = picture(64, 48, 0), picture(64, 48, 1), picture(48, 64, 2)
         gradient, losses = Objective(compact, content, [style], weights(), bf16=True)(output)
-        found, tiled = TiledObjective(compact, content, [style], weights(), (24,) * 5, bf16=True)(output)
+        found, tiled = TiledObjective(compact, content, [style], weights(), Tiling((24,) * 5), bf16=True)(output)
         assert found.dtype == torch.float32
         assert (found - gradient).norm() < 0.05 * gradient.norm()
         assert tiled.total == pytest.approx(losses.total, rel=0.01)
@@ -195,7 +196,7 @@ class TestAgainstTheWhole:
 
 def test_same_bits_on_every_run(compact: Compact) -> None:
     output, content, style = picture(81, 70, 0), picture(81, 70, 1), picture(48, 64, 2)
-    runs = [TiledObjective(compact, content, [style], weights(), (24, 16, 8, 8, 4))(output) for _ in range(2)]
+    runs = [TiledObjective(compact, content, [style], weights(), Tiling((24, 16, 8, 8, 4)))(output) for _ in range(2)]
     assert torch.equal(runs[0][0], runs[1][0])
     assert runs[0][1] == runs[1][1]
 
@@ -208,21 +209,36 @@ def test_kept_maps_are_those_that_would_be_found_anew(
     gradients = []
     for kept_from in (0, 3, 5):
         monkeypatch.setattr(tiles, "KEPT_FROM", kept_from)
-        objective = TiledObjective(compact, content, [style], weights(), (24, 16, 8, 8, 4), bf16=bf16)
+        objective = TiledObjective(compact, content, [style], weights(), Tiling((24, 16, 8, 8, 4)), bf16=bf16)
         gradients.append(objective(output)[0])
     assert torch.equal(gradients[0], gradients[1])
     assert torch.equal(gradients[0], gradients[2])
 
 
+@pytest.mark.parametrize(("spare", "often"), [(100, False), (99, True)])
+def test_memory_is_given_back_only_where_it_might_get_short(
+    compact: Compact, spare: int, often: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each of the 25 tiles on each of the two passes, or never."""
+    memory, calls = iter([1000]), []
+    monkeypatch.setattr(tiles, "resident_memory", lambda: next(memory, 1100))
+    monkeypatch.setattr(tiles, "give_memory_back", lambda: calls.append(None))
+    output, content, style = picture(80, 80, 0), picture(80, 80, 1), picture(48, 64, 2)
+    objective = TiledObjective(compact, content, [style], weights(), Tiling((16, 40, 20, 10, 6), spare))
+    calls.clear()
+    objective(output)
+    assert len(calls) == (2 * (25 + 1 + 1 + 1 + 1) if often else 0)
+
+
 def test_borders_are_the_pictures_own(compact: Compact) -> None:
     """Zeros around a tile in place of its neighbors would show."""
     output, content, style = picture(64, 64, 0), picture(64, 64, 1), picture(48, 64, 2)
-    gradient, _ = TiledObjective(compact, content, [style], weights(), (512,) * 5)(output)
+    gradient, _ = TiledObjective(compact, content, [style], weights(), Tiling((512,) * 5))(output)
     seamed = torch.zeros_like(gradient)
     for half in (slice(0, 32), slice(32, 64)):
-        part, _ = TiledObjective(compact, content[..., half], [style], weights(), (512,) * 5)(output[..., half])
+        part, _ = TiledObjective(compact, content[..., half], [style], weights(), Tiling((512,) * 5))(output[..., half])
         seamed[..., half] = part
-    tiled, _ = TiledObjective(compact, content, [style], weights(), (32, 16, 8, 4, 2))(output)
+    tiled, _ = TiledObjective(compact, content, [style], weights(), Tiling((32, 16, 8, 4, 2)))(output)
     error = [(found - gradient)[..., 28:36].norm() / gradient[..., 28:36].norm() for found in (seamed, tiled)]
     assert error[0] > 0.1
     assert error[1] < 1e-5

@@ -154,7 +154,7 @@ MaxMemory = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
-        help="Take no more memory than this, such as 2G: larger pictures are refined in tiles (default: no limit).",
+        help="No more memory than this, such as 2G: larger pictures are refined in tiles (default: the machine's).",
         show_default=False,
         rich_help_panel=MACHINE,
     ),

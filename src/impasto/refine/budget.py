@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
 from impasto.refine.space import IN_MEMORY, ON_DISK, Space
 
-__all__ = ["Budget", "read_size", "size_text", "space_for"]
+__all__ = ["Budget", "Tiling", "read_size", "size_text", "space_for"]
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
@@ -37,8 +38,22 @@ BESIDE = 2
 BEGINNING = 3.4
 #: Sides of a tile: below, its border costs too much; above, nothing is gained.
 SMALLEST, LARGEST = 64, 512
+#: Of what there is room for, the share of a tile. The C library keeps what one tile had for the next one.
+TILE = 0.5
 #: Sides are multiples of this.
 MULTIPLE = 16
+
+
+class Tiling(NamedTuple):
+    """How a picture is refined in tiles.
+
+    Attributes:
+        sides: of the tiles, for each stage.
+        spare: bytes that may stay with the C library after a tile, which are those that no tile needs.
+    """
+
+    sides: tuple[int, ...]
+    spare: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,8 +80,8 @@ class Budget:
         """Whether a picture of that size can be refined without tiles."""
         return self._always() + PIXEL * max(height * width, LOOK * self._painting(height, width)) <= self.total
 
-    def sides(self, height: int, width: int) -> tuple[int, ...]:
-        """The side of the tiles at each stage, for a picture of that size.
+    def tiling(self, height: int, width: int) -> Tiling:
+        """The tiles for a picture of that size.
 
         Raises:
             ImpastoError: the budget is too small for it.
@@ -76,18 +91,26 @@ class Budget:
         room = self.total - self._always() - beside
         costs = self._costs()
         sides = [
-            min(LARGEST, MULTIPLE * int((math.sqrt(max(room, 0) / cost) - 2 * reach) // MULTIPLE))
+            max(SMALLEST, min(LARGEST, MULTIPLE * int((math.sqrt(max(room, 0) * TILE / cost) - 2 * reach) // MULTIPLE)))
             for cost, reach in costs
         ]
-        tile = max(cost * (SMALLEST + 2 * reach) ** 2 for cost, reach in costs)
+
+        def largest(sides: Iterable[int]) -> int:
+            """Bytes of the largest tile."""
+            found = 0
+            for number, (side, (cost, reach)) in enumerate(zip(sides, costs, strict=True)):
+                window = [min(side + 2 * reach, length >> number) for length in (height, width)]
+                found = max(found, cost * math.prod(window))
+            return found
+
         beginning = (BEGINNING + (self.own != (height, width))) * vectors
-        least = self._always() + max(beside + tile, beginning)
-        if min(sides) < SMALLEST or self.total < least:
+        least = self._always() + max(beside + largest([SMALLEST] * len(costs)), beginning)
+        if self.total < least:
             raise ImpastoError(
                 f"--max-memory: {size_text(self.total)} is too little for {width} × {height} px; "
                 f"give {math.ceil(least / UNITS['M'])}M or more, or a smaller --size"
             )
-        return tuple(sides)
+        return Tiling(tuple(sides), int(room - largest(sides)))
 
     def _painting(self, height: int, width: int) -> float:
         """Pixels of the broadest painting, whose longer side is as long as the picture's."""

@@ -89,8 +89,8 @@ def descend(
         area = (scale.longest / scales[-1].longest) ** 2
         objective: Objective | TiledObjective
         if budget is not None and tiled:
-            sides = budget.sides(*size)
-            objective = TiledObjective(extractor, photograph, paintings, weights, sides, area=area, bf16=bf16)
+            tiling = budget.tiling(*size)
+            objective = TiledObjective(extractor, photograph, paintings, weights, tiling, area=area, bf16=bf16)
         else:
             objective = Objective(extractor, photograph, list(paintings), weights, area=area, bf16=bf16)
         del photograph
@@ -103,7 +103,7 @@ def descend(
                 )
             state = step_of(state, gradient, rate(step, scale.steps), space)
             del gradient
-            if tiled or step % TIDY == 0:
+            if step % TIDY == 0 or step + 1 == scale.steps:
                 give_memory_back()
             position.step, position.state = step + 1, state
             position.losses.append(losses)

@@ -34,7 +34,8 @@ from impasto.losses import (
     target_energy,
     total_loss,
 )
-from impasto.machine import give_memory_back
+from impasto.machine import give_memory_back, resident_memory
+from impasto.refine.budget import Tiling
 from impasto.refine.cut import Tile, cut
 from impasto.refine.objective import Losses, Weights
 from impasto.refine.shelf import StoredMaps, StoredPile
@@ -68,7 +69,7 @@ class TiledObjective:
         content: the photograph at this scale (1, 3, h, w).
         styles: the paintings, each (1, 3, h', w'), asked for one after the other.
         weights: what counts how much.
-        sides: of the tiles, for each stage.
+        tiling: the tiles, see :meth:`impasto.refine.budget.Budget.tiling`.
         area: pixels of this scale over pixels of the finished picture.
         bf16: run the extractor in bfloat16.
     """
@@ -79,12 +80,14 @@ class TiledObjective:
         content: Tensor,
         styles: Iterable[Tensor],
         weights: Weights,
-        sides: Sequence[int],
+        tiling: Tiling,
         *,
         area: float = 1.0,
         bf16: bool = False,
     ) -> None:
-        self.weights, self.sides, self.bf16 = weights, tuple(sides), bf16
+        self.weights, self.tiling, self.bf16 = weights, tiling, bf16
+        give_memory_back()
+        self.resident = resident_memory()
         self.extractor, self.device = extractor, content.device
         self.layers = sorted({*weights.content_layers, *weights.style_layers}, key=extractor.layers.index)
         self.metrics = {layer: extractor.metric(layer) for layer in self.layers}
@@ -163,7 +166,7 @@ class TiledObjective:
             here = passed[-1]
             height, width = size = _size(here.source)
             following: StoredMaps | None = None
-            for tile in cut(height, width, stage.reach, self.sides[number]):
+            for tile in cut(height, width, stage.reach, self.tiling.sides[number]):
                 for name, maps in self._walk(stage, here.source, tile):
                     if name in stage.layers:
                         look(name, size, tile, tile.inside(maps))
@@ -178,7 +181,7 @@ class TiledObjective:
                     following.write(*tile.pooled, pooled)
                     del pooled
                 del maps
-                give_memory_back()
+                self._tidy()
             if following is not None:
                 passed = [*passed, Passed(following)] if keep else [Passed(following)]
         return passed
@@ -215,7 +218,7 @@ class TiledObjective:
             else:
                 inner = torch.zeros_like(image)
             # What was kept last is had first.
-            for tile in reversed(list(cut(height, width, stage.reach, self.sides[number]))):
+            for tile in reversed(list(cut(height, width, stage.reach, self.tiling.sides[number]))):
                 slope: Tensor | None = None
                 for name, maps in self._way_back(stage, here, tile):
                     part = tile.inside(maps).requires_grad_()
@@ -233,7 +236,7 @@ class TiledObjective:
                     del maps, part, ends
                 assert slope is not None
                 _put(inner, tile, slope)
-                give_memory_back()
+                self._tidy()
             outer = inner
             del here
         assert isinstance(outer, Tensor)
@@ -265,6 +268,14 @@ class TiledObjective:
             found = list(self._walk(stage, here.source, tile))
             while found:
                 yield found.pop()
+
+    def _tidy(self) -> None:
+        """Give memory back if there might be too little for the next tile.
+
+        Not always: what is given back has to be mapped and cleared again, which takes as long as a small network does.
+        """
+        if resident_memory() - self.resident > self.tiling.spare:
+            give_memory_back()
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
