@@ -47,9 +47,9 @@ def test_list(run: Run, vgg19: Callable[..., None]) -> None:
 
 
 def test_list_json(run: Run, folder: Path) -> None:
-    """The real listing, of an empty home: a line for each extractor."""
+    """The real listing, of an empty home: a line for each of them."""
     lines = [json.loads(line) for line in run("weights", "list", "--json").out.splitlines()]
-    assert [line["name"] for line in lines] == ["vgg19", "compact"]
+    assert [line["name"] for line in lines] == ["vgg19", "compact", "autoencoder"]
     assert lines[0]["path"] == str(folder / "home" / "vgg19.safetensors")
     assert lines[0]["exists"] is False
     assert not (folder / "home").exists()

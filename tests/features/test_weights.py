@@ -102,11 +102,16 @@ def test_a_home_that_cannot_be_made(pth: Path, folder: Path) -> None:
 
 def test_listing_and_verify_without_weights(folder: Path) -> None:
     for lines in (listing(), verify()):
-        vgg19, compact = lines
+        vgg19, compact, autoencoder = lines
         assert (vgg19.name, vgg19.path, vgg19.exists, vgg19.size) == ("vgg19", folder / "vgg19.safetensors", False, 0)
         assert vgg19.intact is None
         assert "'impasto weights get vgg19'" in vgg19.status
-        assert compact.name == "compact"
+        for shipped, name in ((compact, "compact"), (autoencoder, "autoencoder")):
+            assert shipped.name == name
+            assert shipped.exists
+            assert shipped.size == shipped.path.stat().st_size
+            assert shipped.sha256 == hashlib.sha256(shipped.path.read_bytes()).hexdigest()
+        assert [file.intact for file in lines[1:]] == [None if lines[1].status == "in the package" else True] * 2
 
 
 def test_listing_and_verify(pth: Path) -> None:

@@ -24,6 +24,7 @@ app = typer.Typer(help="The weights on this machine: list, get, add, verify.")
 _MENDS = {
     "vgg19": "'impasto weights get vgg19 --force' fetches it anew, 'impasto weights add FILE --force' takes yours",
     "compact": "install impasto again",
+    "autoencoder": "install impasto again",
 }
 
 

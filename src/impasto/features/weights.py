@@ -27,7 +27,7 @@ class WeightFile:
     """One file of weights, for people to read.
 
     Attributes:
-        name: the extractor that uses it, ``vgg19`` or ``compact``.
+        name: of the extractor or network that uses it, ``vgg19``, ``compact`` or ``autoencoder``.
         path: where it lies, or would lie.
         exists: whether it is there.
         sha256: the hash that recipes record, or "" if it is not there or cannot be read.
@@ -109,8 +109,8 @@ def download_vgg19(
 
 
 def listing() -> list[WeightFile]:
-    """VGG-19 and the compact extractor, by what the files say about themselves; they are not read through."""
-    return [_look_at_vgg19(), _look_at_compact()]
+    """VGG-19, the compact extractor and the auto-encoder, by what the files say of themselves; not read through."""
+    return [_look_at_vgg19(), *(_look_at_shipped(name) for name in ("compact", "autoencoder"))]
 
 
 def verify() -> list[WeightFile]:
@@ -145,13 +145,11 @@ def _look_at_vgg19() -> WeightFile:
     return replace(found, sha256=metadata.get("sha256", ""), origin=metadata.get("origin", ""))
 
 
-def _look_at_compact() -> WeightFile:
-    path = Path(str(resources.files("impasto") / "pretrained" / "compact.safetensors"))
+def _look_at_shipped(name: str) -> WeightFile:
+    path = Path(str(resources.files("impasto") / "pretrained" / f"{name}.safetensors"))
     if not path.is_file():
-        return WeightFile("compact", path, status="missing: install impasto again")
-
-    size = path.stat().st_size
-    return WeightFile("compact", path, True, file_sha256(path), "impasto", size, status="in the package")
+        return WeightFile(name, path, status="missing: install impasto again")
+    return WeightFile(name, path, True, file_sha256(path), "impasto", path.stat().st_size, status="in the package")
 
 
 def _read_through(file: WeightFile) -> WeightFile:
@@ -162,10 +160,15 @@ def _read_through(file: WeightFile) -> WeightFile:
             from impasto.features.convert import read_weights
 
             sha256 = read_weights(file.path).sha256
-        else:
+        elif file.name == "compact":
             from impasto.features.compact import Compact
 
             sha256 = Compact.from_file(file.path).sha256
+        else:
+            from impasto.networks.autoencoder import AutoEncoder
+
+            AutoEncoder.from_file(file.path)
+            sha256 = file.sha256
     except ImpastoError as error:
         return replace(file, intact=False, status=str(error))
     return replace(file, sha256=sha256, intact=True, status="intact")
