@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import networks
+import tradeoff
 from impasto.networks.autoencoder import AutoEncoder
 
 
@@ -33,8 +33,8 @@ def trained(
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *files: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["networks.py", *files, "--out", "out"])
-    networks.main()
+    monkeypatch.setattr(sys, "argv", ["tradeoff.py", *files, "--out", "out"])
+    tradeoff.main()
 
 
 def test_table_and_plot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

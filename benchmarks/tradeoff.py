@@ -1,10 +1,10 @@
 """Auto-encoders, plain and residual, over the weight of the content: how the drawing pays for the style.
 
-    python benchmarks/networks.py runs/*/network.safetensors [--docs]
+    python benchmarks/tradeoff.py runs/*/network.safetensors [--docs]
 
 Each file is one of impasto train autoencoder, which has judged it on pairs that training never saw: nothing is computed
 here. Networks that are compared should have the same judge and have been trained for as long. Leaves OUT/table.md and
-OUT/plot.webp; --docs copies the plot to docs/networks.webp.
+OUT/plot.webp; --docs copies the plot to docs/tradeoff.webp.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("networks", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--docs", action="store_true", help="write the plot into docs/ too")
-    parser.add_argument("--out", type=Path, default=Path("runs/networks"))
+    parser.add_argument("--out", type=Path, default=Path("runs/tradeoff"))
     arguments = parser.parse_args()
     networks = sorted(read(path) for path in arguments.networks)
     if len({network.judge for network in networks}) > 1:
         sys.exit("these networks were judged by different extractors; train them with the same --judge")
     draw(networks, arguments.out / "plot.webp")
     if arguments.docs:
-        shutil.copyfile(arguments.out / "plot.webp", HERE.parent / "docs" / "networks.webp")
+        shutil.copyfile(arguments.out / "plot.webp", HERE.parent / "docs" / "tradeoff.webp")
     cells = [
         (network.kind, f"{network.content_weight:g}", f"{network.style_share:.3f}", f"{network.content_error:.2f}")
         for network in networks
