@@ -38,7 +38,6 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", action="append", default=[], help="EXTRACTOR=SIDE,SIDE,..., in pixels; repeatable")
     parser.add_argument("--max-memory", default="2G", help="as of impasto stylize (default: %(default)s)")
-    parser.add_argument("--huge-memory", default=HUGE_MEMORY, help=f"above {HUGE} px (default: %(default)s)")
     parser.add_argument("--whole", type=int, default=1024, help="the side measured without the limit too")
     parser.add_argument("--content", type=Path, default=CLASSICS / "contents" / "tubingen.jpg")
     parser.add_argument("--style", type=Path, default=CLASSICS / "styles" / "starry_night.jpg")
@@ -85,7 +84,7 @@ def run(arguments: argparse.Namespace, store: Store) -> None:
         options = ["--steps", str(STEPS if side <= LONG else 2)]
         options += ["--max-pixels", str(side**2)] if side**2 > MAX_PIXELS else []
         if limited:
-            options += ["--max-memory", arguments.max_memory if side <= HUGE else arguments.huge_memory]
+            options += ["--max-memory", arguments.max_memory if side <= HUGE else HUGE_MEMORY]
         record = stylize(
             content,
             style,

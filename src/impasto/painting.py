@@ -175,10 +175,16 @@ def stylize(
     height, width = photograph.tensor.shape[-2:]
     size = max(fit_size(height, width, chosen.size or 0, max_pixels))
     smallest = _smallest_scale(photograph, size, extractor, weights)
-    budget, unlimited = None, chosen.max_memory is None
+    notices = tuple(n for p in [photograph, *style_pictures, *([given] if given else [])] for n in p.notices)
+    budget = None
     limit = _limit(chosen, device)
     if limit is not None:
         budget, style_pictures, given = _within(limit, photograph, style_pictures, given, size, extractor, weights)
+    if budget is not None and chosen.max_memory is None:
+        notices += (
+            f"--size {size} takes more memory than this machine has at once: refined in tiles, "
+            f"as with --max-memory {size_text(budget.total)}",
+        )
     beginning = None
     if isinstance(chosen, HybridSettings):
         from impasto.instant.paint import Beginning, hybrid_plan
@@ -220,12 +226,6 @@ def stylize(
     if budget is not None and max(palette.shape[-2:]) > COLOR_SIZE:
         palette = fit(palette, COLOR_SIZE)
     style_images = [style_colors(p.tensor, palette, chosen.preserve_color).to(device) for p in style_pictures]
-    notices = tuple(n for p in [photograph, *style_pictures, *([given] if given else [])] for n in p.notices)
-    if budget is not None and unlimited:
-        notices += (
-            f"--size {size} takes more memory than this machine has at once: refined in tiles, "
-            f"as with --max-memory {size_text(budget.total)}",
-        )
     del palette, style_pictures
     if beginning is None:
         start = _start(chosen, content_image, style_images, given)

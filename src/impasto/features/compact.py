@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +22,7 @@ from impasto.errors import ImpastoError
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Architecture, Chain
 from impasto.files.cards import read_card
 from impasto.files.hashing import file_sha256
+from impasto.files.shipped import shipped
 
 __all__ = [
     "ARCHITECTURE",
@@ -62,7 +62,7 @@ FORMAT = "impasto-compact-3"
 
 def shipped_path() -> Path:
     """The weights that ship inside the package."""
-    return Path(str(resources.files("impasto") / "pretrained" / "compact.safetensors"))
+    return shipped("compact")
 
 
 def walk(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 
 import platformdirs
@@ -16,6 +15,7 @@ import platformdirs
 from impasto.errors import ImpastoError
 from impasto.features.download import KERAS_MD5, KERAS_URL, fetch
 from impasto.files.hashing import file_sha256
+from impasto.files.shipped import shipped
 
 __all__ = ["WeightFile", "add", "download_vgg19", "find_vgg19", "home", "listing", "verify"]
 
@@ -146,7 +146,7 @@ def _look_at_vgg19() -> WeightFile:
 
 
 def _look_at_shipped(name: str) -> WeightFile:
-    path = Path(str(resources.files("impasto") / "pretrained" / f"{name}.safetensors"))
+    path = shipped(name)
     if not path.is_file():
         return WeightFile(name, path, status="missing: install impasto again")
     return WeightFile(name, path, True, file_sha256(path), "impasto", path.stat().st_size, status="in the package")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.files.hashing import file_sha256
+from impasto.files.shipped import shipped
 from impasto.instant.tiles import Painter
 from impasto.machine import Device, resolve_device
 from impasto.networks.autoencoder import AutoEncoder, Code
@@ -35,8 +35,8 @@ class Model:
 
 
 def shipped_path() -> Path:
-    """Where the network of the package lies, if there is one."""
-    return Path(str(resources.files("impasto") / "pretrained" / "autoencoder.safetensors"))
+    """The network that ships inside the package."""
+    return shipped("autoencoder")
 
 
 def find_model(name: str | None) -> Model:

@@ -1,14 +1,14 @@
 """How much memory a refinement takes, and how small tiles have to be to keep it within a budget.
 
-All figures are bytes above those of an interpreter with torch loaded, on the CPU, measured as resident
-peaks. What a run without tiles takes grows with the picture; what a tile takes can be chosen.
+All figures are bytes above those of an interpreter with torch loaded, on the CPU, measured as resident peaks. What a
+run without tiles takes grows with the picture; what a tile takes can be chosen.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -94,23 +94,14 @@ class Budget:
             max(SMALLEST, min(LARGEST, MULTIPLE * int((math.sqrt(max(room, 0) * TILE / cost) - 2 * reach) // MULTIPLE)))
             for cost, reach in costs
         ]
-
-        def largest(sides: Iterable[int]) -> int:
-            """Bytes of the largest tile."""
-            found = 0
-            for number, (side, (cost, reach)) in enumerate(zip(sides, costs, strict=True)):
-                window = [min(side + 2 * reach, length >> number) for length in (height, width)]
-                found = max(found, cost * math.prod(window))
-            return found
-
         beginning = (BEGINNING + (self.own != (height, width))) * vectors
-        least = self._always() + max(beside + largest([SMALLEST] * len(costs)), beginning)
+        least = self._always() + max(beside + _largest(costs, [SMALLEST] * len(costs), height, width), beginning)
         if self.total < least:
             raise ImpastoError(
                 f"--max-memory: {size_text(self.total)} is too little for {width} × {height} px; "
                 f"give {math.ceil(least / UNITS['M'])}M or more, or a smaller --size"
             )
-        return Tiling(tuple(sides), int(room - largest(sides)))
+        return Tiling(tuple(sides), int(room - _largest(costs, sides, height, width)))
 
     def _painting(self, height: int, width: int) -> float:
         """Pixels of the broadest painting, whose longer side is as long as the picture's."""
@@ -128,6 +119,14 @@ class Budget:
             (4 * (channels + sum(stage.widths) + SPARE * max(stage.widths)), stage.reach)
             for stage, channels in zip(stages, inputs, strict=False)
         ]
+
+
+def _largest(costs: Sequence[tuple[int, int]], sides: Sequence[int], height: int, width: int) -> int:
+    """Bytes of the largest tile; the deep stages of a picture may be smaller than their tiles could be."""
+    return max(
+        cost * math.prod(min(side + 2 * reach, length >> number) for length in (height, width))
+        for number, (side, (cost, reach)) in enumerate(zip(sides, costs, strict=True))
+    )
 
 
 def space_for(budget: Budget | None, height: int, width: int) -> Space:

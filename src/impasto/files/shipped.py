@@ -1,0 +1,13 @@
+"""Where the weights lie that ship inside the package; nothing is imported that is slow to load."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+__all__ = ["shipped"]
+
+
+def shipped(name: str) -> Path:
+    """The file of ``compact`` or ``autoencoder``; its card lies beside it."""
+    return Path(str(resources.files("impasto") / "pretrained" / f"{name}.safetensors"))
