@@ -3,7 +3,7 @@
     python benchmarks/classics.py --size 512
 
 A finished pair is not painted again; an interrupted benchmark goes on with the same command. After a change to impasto
-that matters for the pictures, add --fresh. Leaves OUT/summary.json and the contact sheet OUT/classics.jpg.
+that matters for the pictures, add --fresh. Leaves OUT/summary.json and the contact sheet OUT/classics.webp.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def paint_pair(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
+    parser.add_argument("--method", default="refine", help="refine, instant or hybrid")
     parser.add_argument("--extractor", default=str(VGG19), help="what --extractor gets: a file, vgg19 or compact")
     parser.add_argument("--options", default="", help="further options, as in --options='--content-weight 1e-4'")
     parser.add_argument("--contents", default="", help="only these, by name: lion,tubingen")
@@ -85,11 +86,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=default_threads())
     parser.add_argument("--fresh", action="store_true", help="paint finished pairs again")
     parser.add_argument("--classics", type=Path, default=CLASSICS)
-    parser.add_argument("--out", type=Path, help="default: runs/classics-EXTRACTOR-SIZE")
+    parser.add_argument("--out", type=Path, help="default: runs/classics-EXTRACTOR-SIZE, or classics-instant-SIZE")
     arguments = parser.parse_args()
-    size, extractor = arguments.size, arguments.extractor
-    options = shlex.split(arguments.options)
-    out = arguments.out or Path("runs") / f"classics-{Path(extractor).stem}-{size}"
+    size, options = arguments.size, shlex.split(arguments.options)
+    extractor = arguments.extractor if arguments.method != "instant" else None
+    seen_by = Path(extractor or "instant").stem
+    if arguments.method != "refine":
+        options += ["--method", arguments.method]
+    out = arguments.out or Path("runs") / f"classics-{seen_by}-{size}"
     contents = chosen(arguments.classics / "contents", arguments.contents)
     styles = chosen(arguments.classics / "styles", arguments.styles)
     settings = {"size": size, "extractor": extractor, "options": options}
@@ -111,8 +115,8 @@ def main() -> None:
             style_share, content_error = (figure(records[pair], name) for name in ("style_share", "content_error"))
             row.append((out / f"{pair}.png", f"style {style_share:.3f}, content {content_error:.2f}"))
         rows.append(row)
-    contact_sheet(rows, out / "classics.jpg", cell=192)
-    print(f"{found['pairs']} pairs at {size} px, {Path(extractor).stem}\n")
+    contact_sheet(rows, out / "classics.webp", cell=192)
+    print(f"{found['pairs']} pairs at {size} px, {seen_by}\n")
     print("| | median | best | worst | worst pairs |\n| --- | --- | --- | --- | --- |")
     for name in FIGURES:
         row = found[name]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared"
@@ -86,20 +87,23 @@ def stylize(
     *,
     size: int,
     threads: int,
-    extractor: str | Path,
+    extractor: str | Path | None = None,
     options: Sequence[str] = (),
     program: Sequence[str | Path] = ("-m", "impasto"),
-) -> dict[str, object]:
-    """``impasto stylize`` in a process of its own: what it cost, and its own account of the result."""
+) -> dict[str, Any]:
+    """``impasto stylize`` in a process of its own: what it cost, and its own account of the result.
+
+    ``--method instant`` knows no extractor, and takes no steps, so nothing is told of them.
+    """
     command = [sys.executable, *program, "stylize", content, style, "-o", output, "--force", "--json"]
-    command += ["--size", str(size), "--threads", str(threads), "--extractor", str(extractor), *options]
+    command += ["--size", str(size), "--threads", str(threads), *options]
+    command += [] if extractor is None else ["--extractor", str(extractor)]
     output.parent.mkdir(parents=True, exist_ok=True)
     load = os.getloadavg()[0]
     run = measure(command, threads=threads)
     records = [json.loads(line) for _, line in run.lines]
     steps = [record for record in records if "step" in record]
-    scales = scale_times(steps)
-    return {
+    told = {
         "picture": str(output),
         "size": size,
         "seconds": run.seconds,
@@ -107,13 +111,15 @@ def stylize(
         "picture_seconds": run.lines[-1][0],
         "cpu_seconds": run.cpu_seconds,
         "peak_mb": run.peak_mb,
-        "steps": len(steps),
-        "seconds_a_step": sum(scale["steps"] * scale["seconds_a_step"] for scale in scales.values()) / len(steps),
-        "scales": scales,
         "load_before": load,
         "result": records[-1],
         "options": list(options),
     }
+    if steps:
+        scales = scale_times(steps)
+        seconds = sum(scale["steps"] * scale["seconds_a_step"] for scale in scales.values())
+        told |= {"steps": len(steps), "seconds_a_step": seconds / len(steps), "scales": scales}
+    return told
 
 
 def scale_times(steps: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:

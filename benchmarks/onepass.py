@@ -1,0 +1,178 @@
+"""The network that paints in one pass: how fast, in how much memory, whether its tiles can be found, what hybrid gains.
+
+    python benchmarks/onepass.py
+
+| --only | what |
+| --- | --- |
+| memory | `impasto stylize --method instant` at 8192 px, a process of its own: time and peak memory |
+| time | a picture of 512 px by the loaded network, its painting encoded anew each time, in torch and in onnxruntime |
+| tiles | the largest difference, in steps of 1/255, between a picture of 2048 px painted in tiles and at once |
+| hybrid | time and loss of a picture of 512 px by hybrid, and by the refinement with its defaults, both with starts |
+
+A measurement is on the disk as soon as it is made; --fresh makes those of --only again. Leaves OUT/results.json and
+OUT/table.md. How good the pictures are says classics.py --method instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from large import square
+from runner import CLASSICS, commit, default_threads, machine, measure, sha256, stylize, torch_version
+from store import Store
+from tables import table
+
+#: In this order: a child's peak memory counts that of its parent, which later on has torch loaded.
+PARTS = ("memory", "hybrid", "time", "tiles")
+LARGEST, TILED, USUAL = 8192, 2048, 512
+REPEATS = 7
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", default=",".join(PARTS), help="some of: %(default)s")
+    parser.add_argument("--largest", type=int, default=LARGEST, help="side of the large picture, in pixels")
+    parser.add_argument("--model", type=Path, help="another network than the package's")
+    parser.add_argument("--content", type=Path, default=CLASSICS / "contents" / "tubingen.jpg")
+    parser.add_argument("--style", type=Path, default=CLASSICS / "styles" / "starry_night.jpg")
+    parser.add_argument("--extractor", default="compact", help="of hybrid and the refinement")
+    parser.add_argument("--threads", type=int, default=default_threads())
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("runs/onepass"))
+    arguments = parser.parse_args()
+    arguments.only = arguments.only.split(",")
+    if unknown := set(arguments.only) - set(PARTS):
+        sys.exit(f"--only: {', '.join(sorted(unknown))} is none of {', '.join(PARTS)}")
+    return arguments
+
+
+def measure_memory(arguments: argparse.Namespace) -> dict[str, Any]:
+    """A square picture, as large as impasto paints and larger."""
+    side = arguments.largest
+    content, style = (square(path, arguments.out / f"{path.stem}.png") for path in (arguments.content, arguments.style))
+    alone = measure([sys.executable, "-c", "import torch"], threads=arguments.threads)
+    options = ["--method", "instant", "--max-pixels", str(side**2), *model_option(arguments)]
+    found = stylize(content, style, arguments.out / "large.png", size=side, threads=arguments.threads, options=options)
+    return {"side": side, "seconds": found["seconds"], "peak_mb": found["peak_mb"], "interpreter_mb": alone.peak_mb}
+
+
+def measure_hybrid(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Both in turns, a process each; the total loss is that of the last step, by the same extractor and λ."""
+    runs: dict[str, list[dict[str, Any]]] = {"refine": [], "hybrid": []}
+    for _ in range(3):
+        for method, kept in runs.items():
+            found = stylize(
+                arguments.content,
+                arguments.style,
+                arguments.out / f"{method}.png",
+                size=USUAL,
+                threads=arguments.threads,
+                extractor=arguments.extractor,
+                options=[] if method == "refine" else ["--method", "hybrid", *model_option(arguments)],
+            )
+            kept.append({"seconds": found["seconds"], "loss": found["result"]["total_loss"], "steps": found["steps"]})
+    return {
+        method: {"seconds": median(run["seconds"] for run in kept), "loss": kept[0]["loss"], "steps": kept[0]["steps"]}
+        for method, kept in runs.items()
+    }
+
+
+def model_option(arguments: argparse.Namespace) -> list[str]:
+    return ["--model", str(arguments.model)] if arguments.model else []
+
+
+def measure_time(arguments: argparse.Namespace) -> dict[str, Any]:
+    """From two images in memory to the output, the network loaded and warm."""
+    import torch
+
+    from impasto.images import load_image
+    from impasto.instant.models import find_model, load_painter
+    from impasto.instant.tiles import encode, paint
+    from impasto.networks.autoencoder import MULTIPLE
+    from impasto.refine.pyramid import fit, fit_style
+
+    torch.set_num_threads(arguments.threads)
+    content = fit(load_image(arguments.content, role="content").tensor, USUAL)
+    style = fit_style(load_image(arguments.style, role="style").tensor, USUAL, MULTIPLE)
+    found: dict[str, Any] = {"pixels": [content.shape[-1], content.shape[-2]]}
+    for runtime in ("torch", "onnx"):
+        painter, _ = load_painter(find_model(arguments.model and str(arguments.model)), runtime, "cpu")
+        taken = []
+        for _ in range(1 + REPEATS):
+            began = time.perf_counter()
+            paint(painter, content, encode(painter, style))
+            taken.append(time.perf_counter() - began)
+        found[runtime] = median(taken[1:])
+    return found
+
+
+def measure_tiles(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The same picture twice: in the tiles that impasto cuts, and in one that is larger than it."""
+    import torch
+
+    from impasto.images import load_image
+    from impasto.instant.models import find_model, load_painter
+    from impasto.instant.tiles import TILE, encode, paint
+    from impasto.networks.autoencoder import MULTIPLE
+    from impasto.refine.pyramid import fit, fit_style
+
+    torch.set_num_threads(arguments.threads)
+    painter, _ = load_painter(find_model(arguments.model and str(arguments.model)))
+    content = fit(load_image(arguments.content, role="content").tensor, TILED)
+    style = fit_style(load_image(arguments.style, role="style").tensor, TILED, MULTIPLE)
+    tiled, whole = (
+        paint(painter, content, encode(painter, style, tile), tile=tile).clamp(0, 1) for tile in (TILE, TILED)
+    )
+    return {"side": TILED, "steps_of_255": 255 * float((tiled - whole).abs().max())}
+
+
+def report(store: Store) -> str:
+    """The measurements as Markdown."""
+    rows = []
+    for one in store.get("memory"):
+        rows.append((f"{one['side']} × {one['side']} px", f"{one['seconds']:.0f} s, {one['peak_mb']:.0f} MB"))
+    for one in store.get("time"):
+        size = " × ".join(map(str, one["pixels"]))
+        rows.append((f"{size} px", f"torch {one['torch']:.2f} s, onnxruntime {one['onnx']:.2f} s"))
+    for one in store.get("tiles"):
+        rows.append((f"tiles against at once, {one['side']} px", f"{one['steps_of_255']:.3f} / 255 at most"))
+    for one in store.get("hybrid"):
+        for method, name in (("refine", "refinement"), ("hybrid", "hybrid")):
+            run = one[method]
+            rows.append(
+                (f"{name}, {USUAL} px", f"{run['seconds']:.1f} s, loss {run['loss']:.4f}, {run['steps']} steps")
+            )
+    return table(("", "measured"), rows)
+
+
+def main() -> None:
+    arguments = parse()
+    inputs = {name: sha256(getattr(arguments, name)) for name in ("content", "style")}
+    about = {
+        "machine": machine(arguments.threads),
+        "torch": torch_version(),
+        "images": inputs,
+        "model": sha256(arguments.model) if arguments.model else "of the package",
+        "extractor": arguments.extractor,
+    }
+    store = Store(arguments.out / "results.json", about)
+    for part, take in zip(PARTS, (measure_memory, measure_hybrid, measure_time, measure_tiles), strict=True):
+        if part not in arguments.only:
+            continue
+        if arguments.fresh:
+            store.drop(part)
+        if not store.get(part):
+            print(part, flush=True)
+            store.add(part, {**take(arguments), "commit": commit()})
+    text = report(store)
+    (arguments.out / "table.md").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
