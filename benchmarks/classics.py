@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--options", default="", help="further options, as in --options='--content-weight 1e-4'")
     parser.add_argument("--contents", default="", help="only these, by name: lion,tubingen")
     parser.add_argument("--styles", default="", help="only these, by name: wave,udnie")
+    parser.add_argument("--cell", type=int, default=192, help="side of a picture on the sheet, in pixels")
     parser.add_argument("--threads", type=int, default=default_threads())
     parser.add_argument("--fresh", action="store_true", help="paint finished pairs again")
     parser.add_argument("--classics", type=Path, default=CLASSICS)
@@ -115,7 +116,7 @@ def main() -> None:
             style_share, content_error = (figure(records[pair], name) for name in ("style_share", "content_error"))
             row.append((out / f"{pair}.png", f"style {style_share:.3f}, content {content_error:.2f}"))
         rows.append(row)
-    contact_sheet(rows, out / "classics.webp", cell=192)
+    contact_sheet(rows, out / "classics.webp", cell=arguments.cell)
     print(f"{found['pairs']} pairs at {size} px, {seen_by}\n")
     print("| | median | best | worst | worst pairs |\n| --- | --- | --- | --- | --- |")
     for name in FIGURES:
