@@ -91,10 +91,10 @@ def main() -> None:
     arguments = parser.parse_args()
     size, options = arguments.size, shlex.split(arguments.options)
     extractor = arguments.extractor if arguments.method != "instant" else None
-    seen_by = Path(extractor or "instant").stem
+    painter = Path(extractor or "instant").stem
     if arguments.method != "refine":
         options += ["--method", arguments.method]
-    out = arguments.out or Path("runs") / f"classics-{seen_by}-{size}"
+    out = arguments.out or Path("runs") / f"classics-{painter}-{size}"
     contents = chosen(arguments.classics / "contents", arguments.contents)
     styles = chosen(arguments.classics / "styles", arguments.styles)
     settings = {"size": size, "extractor": extractor, "options": options}
@@ -117,7 +117,7 @@ def main() -> None:
             row.append((out / f"{pair}.png", f"style {style_share:.3f}, content {content_error:.2f}"))
         rows.append(row)
     contact_sheet(rows, out / "classics.webp", cell=arguments.cell)
-    print(f"{found['pairs']} pairs at {size} px, {seen_by}\n")
+    print(f"{found['pairs']} pairs at {size} px, {painter}\n")
     print("| | median | best | worst | worst pairs |\n| --- | --- | --- | --- | --- |")
     for name in FIGURES:
         row = found[name]

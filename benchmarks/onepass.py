@@ -23,12 +23,10 @@ from statistics import median
 from typing import Any
 
 from large import square
-from runner import CLASSICS, commit, default_threads, machine, measure, sha256, stylize, torch_version
+from runner import CLASSICS, commit, default_threads, machine, sha256, stylize, torch_version
 from store import Store
 from tables import table
 
-#: In this order: a child's peak memory counts that of its parent, which later on has torch loaded.
-PARTS = ("memory", "hybrid", "time", "tiles")
 LARGEST, TILED, USUAL = 8192, 2048, 512
 REPEATS = 7
 
@@ -55,10 +53,9 @@ def measure_memory(arguments: argparse.Namespace) -> dict[str, Any]:
     """A square picture, as large as impasto paints and larger."""
     side = arguments.largest
     content, style = (square(path, arguments.out / f"{path.stem}.png") for path in (arguments.content, arguments.style))
-    alone = measure([sys.executable, "-c", "import torch"], threads=arguments.threads)
     options = ["--method", "instant", "--max-pixels", str(side**2), *model_option(arguments)]
     found = stylize(content, style, arguments.out / "large.png", size=side, threads=arguments.threads, options=options)
-    return {"side": side, "seconds": found["seconds"], "peak_mb": found["peak_mb"], "interpreter_mb": alone.peak_mb}
+    return {"side": side, "seconds": found["seconds"], "peak_mb": found["peak_mb"]}
 
 
 def measure_hybrid(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -86,22 +83,29 @@ def model_option(arguments: argparse.Namespace) -> list[str]:
     return ["--model", str(arguments.model)] if arguments.model else []
 
 
-def measure_time(arguments: argparse.Namespace) -> dict[str, Any]:
-    """From two images in memory to the output, the network loaded and warm."""
+def load(arguments: argparse.Namespace, size: int, runtime: str = "torch") -> tuple[Any, Any, Any]:
+    """The network in ``runtime``, photograph and painting, as the command would have them for ``size``."""
     import torch
 
     from impasto.images import load_image
     from impasto.instant.models import find_model, load_painter
-    from impasto.instant.tiles import encode, paint
     from impasto.networks.autoencoder import MULTIPLE
     from impasto.refine.pyramid import fit, fit_style
 
     torch.set_num_threads(arguments.threads)
-    content = fit(load_image(arguments.content, role="content").tensor, USUAL)
-    style = fit_style(load_image(arguments.style, role="style").tensor, USUAL, MULTIPLE)
-    found: dict[str, Any] = {"pixels": [content.shape[-1], content.shape[-2]]}
+    painter, _ = load_painter(find_model(arguments.model and str(arguments.model)), runtime, "cpu")
+    content = fit(load_image(arguments.content, role="content").tensor, size)
+    return painter, content, fit_style(load_image(arguments.style, role="style").tensor, size, MULTIPLE)
+
+
+def measure_time(arguments: argparse.Namespace) -> dict[str, Any]:
+    """From two images in memory to the output, the network loaded and warm."""
+    from impasto.instant.tiles import encode, paint
+
+    found: dict[str, Any] = {}
     for runtime in ("torch", "onnx"):
-        painter, _ = load_painter(find_model(arguments.model and str(arguments.model)), runtime, "cpu")
+        painter, content, style = load(arguments, USUAL, runtime)
+        found["pixels"] = [content.shape[-1], content.shape[-2]]
         taken = []
         for _ in range(1 + REPEATS):
             began = time.perf_counter()
@@ -113,22 +117,17 @@ def measure_time(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def measure_tiles(arguments: argparse.Namespace) -> dict[str, Any]:
     """The same picture twice: in the tiles that impasto cuts, and in one that is larger than it."""
-    import torch
-
-    from impasto.images import load_image
-    from impasto.instant.models import find_model, load_painter
     from impasto.instant.tiles import TILE, encode, paint
-    from impasto.networks.autoencoder import MULTIPLE
-    from impasto.refine.pyramid import fit, fit_style
 
-    torch.set_num_threads(arguments.threads)
-    painter, _ = load_painter(find_model(arguments.model and str(arguments.model)))
-    content = fit(load_image(arguments.content, role="content").tensor, TILED)
-    style = fit_style(load_image(arguments.style, role="style").tensor, TILED, MULTIPLE)
+    painter, content, style = load(arguments, TILED)
     tiled, whole = (
         paint(painter, content, encode(painter, style, tile), tile=tile).clamp(0, 1) for tile in (TILE, TILED)
     )
     return {"side": TILED, "steps_of_255": 255 * float((tiled - whole).abs().max())}
+
+
+#: In this order: a child's peak memory counts that of its parent, which later on has torch loaded.
+PARTS = {"memory": measure_memory, "hybrid": measure_hybrid, "time": measure_time, "tiles": measure_tiles}
 
 
 def report(store: Store) -> str:
@@ -161,7 +160,7 @@ def main() -> None:
         "extractor": arguments.extractor,
     }
     store = Store(arguments.out / "results.json", about)
-    for part, take in zip(PARTS, (measure_memory, measure_hybrid, measure_time, measure_tiles), strict=True):
+    for part, take in PARTS.items():
         if part not in arguments.only:
             continue
         if arguments.fresh:

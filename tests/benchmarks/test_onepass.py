@@ -50,11 +50,7 @@ def test_memory_and_hybrid_by_processes_and_once(
         seconds = (8.0, 30.0, 9.0)[len(asked) % 3] if hybrid else 20.0
         return {"seconds": seconds, "peak_mb": 2500.0, "steps": 40, "result": {"total_loss": 0.06 if hybrid else 0.04}}
 
-    class Interpreter:
-        peak_mb = 300.0
-
     monkeypatch.setattr(onepass, "stylize", stylize)
-    monkeypatch.setattr(onepass, "measure", lambda *_, **__: Interpreter())
     monkeypatch.setattr(sys, "argv", [*command, "--only", "hybrid,memory"])
     onepass.main()
     onepass.main()
