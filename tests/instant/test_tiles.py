@@ -28,6 +28,7 @@ def test_tiles_cover_every_pixel_once(size: tuple[int, int]) -> None:
         counted[..., tile.top : tile.bottom, tile.left : tile.right] += 1
         part = ramp[..., tile.top : tile.bottom, tile.left : tile.right]
         assert torch.equal(tile.inside(ramp[(..., *tile.window)]), part)
+        assert tile.corner == tuple(side.start for side in tile.window)
         assert all((side.start % MULTIPLE, side.start >= 0) == (0, True) for side in tile.window)
     assert torch.equal(counted, torch.ones_like(counted))
 
@@ -82,7 +83,7 @@ def test_the_margin_is_how_far_the_network_looks(depths: tuple[int, ...]) -> Non
         return max(left - int(columns.min()), int(columns.max()) - (right - 1))
 
     maps = network.features(content)
-    painted = network.decode(maps, exchange, hint)
+    painted = network.decode(maps, exchange, hint, torch.zeros(1, 1, 16, 2 * middle, dtype=torch.float64))
     found = max(reach(painted[..., column], column, column + 1) for column in range(middle, middle + MULTIPLE))
     assert network.margin - 2 * MULTIPLE < found <= network.margin
     cell = middle // MULTIPLE

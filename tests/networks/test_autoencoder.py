@@ -12,8 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.errors import ImpastoError
 from impasto.features.compact import shipped_path
-from impasto.networks.autoencoder import MULTIPLE, AutoEncoder, blend_codes
+from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder, blend_codes, cut_grain, noise
 from impasto.networks.moments import moments
+
+#: What it begins with.
+GRAIN = [0.4744490385055542, -0.797482430934906, -1.5901144742965698]
 
 BOTH = pytest.mark.parametrize("residual", [False, True])
 
@@ -94,12 +97,35 @@ def test_strength_leads_from_the_one_to_the_other(residual: bool) -> None:
 
 @BOTH
 @torch.no_grad()
-def test_a_flat_content_stays_flat(residual: bool) -> None:
+def test_a_flat_content_stays_flat_but_for_the_grain(residual: bool) -> None:
     """Every pixel is made the same way, at the border too: no checkerboard and no frame."""
     flat = torch.tensor([0.2, 0.5, 0.7]).view(1, 3, 1, 1).expand(1, 3, 64, 48)
-    output = small(residual)(flat, picture(40, 24, seed=1))
+    network, style = small(residual), picture(40, 24, seed=1)
+    grained = network(flat, style)
+    network.noise.zero_()
+    output = network(flat, style)
     assert (output - output[:, :, :1, :1]).abs().max() < 1e-4
     assert (output - flat).abs().max() > 0.02, "the network did something"
+    assert grained.flatten(2).std(2).min() > 3e-3, "strokes need something to begin with"
+
+
+def test_the_grain_is_the_same_everywhere_and_repeats() -> None:
+    period = noise()
+    assert period[0, :3].tolist() == GRAIN
+    assert period.mean().abs() < 0.005
+    assert period.var() == pytest.approx(1, abs=0.005)
+    image = torch.empty(1, 3, 40, 700)
+    whole = cut_grain(period, image)
+    assert whole.shape == (1, 1, 40, 700)
+    assert torch.equal(whole[0, 0, :, PERIOD:], period[:40, : 700 - PERIOD])
+    assert torch.equal(cut_grain(period, image[..., :20, 30:60], (7, 30)), whole[..., 7:27, 30:60])
+
+
+@torch.no_grad()
+def test_the_style_decides_how_much_grain() -> None:
+    flat, network = torch.full((1, 3, 64, 48), 0.5), small()
+    one, other = (network(flat, picture(40, 24, seed=seed)).flatten(2).std(2).mean() for seed in (1, 2))
+    assert (one / other).log().abs() > 0.01
 
 
 @BOTH
@@ -116,9 +142,11 @@ def test_tiles_show_no_seam(residual: bool) -> None:
     assert left - margin > 0, "the tile does not reach the border"
     tile = content[..., left - margin : left + 64 + margin]
     wanted = whole[..., left : left + 64]
-    painted = network.paint(tile, style, content_code=own)[..., margin : margin + 64]
+    painted = network.paint(tile, style, content_code=own, corner=(0, left - margin))[..., margin : margin + 64]
     torch.testing.assert_close(painted, wanted, rtol=0, atol=1e-4)
-    alone = network.paint(tile, style)[..., margin : margin + 64]
+    elsewhere = network.paint(tile, style, content_code=own)[..., margin : margin + 64]
+    assert (elsewhere - wanted).abs().max() > 1e-3, "so is the grain"
+    alone = network.paint(tile, style, corner=(0, left - margin))[..., margin : margin + 64]
     assert (alone - wanted).abs().max() > 1e-3, "the code is what tiles have to share"
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.features.extractor import STYLE_LAYERS, Extractor
 from impasto.losses import RELATIVE_CONTENT_SCALE, content_loss, gram_matrix, style_loss
-from impasto.networks.autoencoder import AutoEncoder
+from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder
 from impasto.training import autoencoder
 from impasto.training.autoencoder import Step, TrainConfig, critic_path, draw_batches, list_pictures, rate, train
 from impasto.training.data import list_images, read_images
@@ -226,12 +226,21 @@ class TestBatches:
             later = next(self.draw(images, tiny, first))
             assert torch.equal(later.contents, every[first].contents)
             assert torch.equal(later.styles, every[first].styles)
+            assert later.corner == every[first].corner
+
+    def test_every_step_sees_another_part_of_the_grain(
+        self, images: tuple[list[Tensor], list[Tensor]], tiny: Extractor
+    ) -> None:
+        corners = [batch.corner for batch in self.draw(images, tiny)]
+        assert len(set(corners)) == len(corners)
+        assert all(0 <= start < PERIOD and start % MULTIPLE == 0 for corner in corners for start in corner)
 
     def test_processes_share_the_rows(self, images: tuple[list[Tensor], list[Tensor]], tiny: Extractor) -> None:
         whole = next(self.draw(images, tiny))
         parts = [next(self.draw(images, tiny, rank=rank, world=2)) for rank in (0, 1)]
         assert torch.equal(parts[0].contents, whole.contents[::2])
         assert torch.equal(parts[1].styles, whole.styles[1::2])
+        assert parts[0].corner == parts[1].corner == whole.corner
 
 
 class TestMeasuring:

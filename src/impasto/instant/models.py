@@ -110,9 +110,16 @@ class TorchPainter:
         return self.network.encode_style(image.to(self.device))
 
     @torch.no_grad()
-    def paint(self, content: Tensor, style: Code, strength: float, content_code: Code | None) -> Tensor:
-        """Paint a whole picture, or a tile of one that has ``content_code``."""
-        return self.network.paint(content.to(self.device), style, strength, content_code).cpu()
+    def paint(
+        self,
+        content: Tensor,
+        style: Code,
+        strength: float,
+        content_code: Code | None = None,
+        corner: tuple[int, int] = (0, 0),
+    ) -> Tensor:
+        """Paint a whole picture, or the tile at ``corner`` (row, column) of one that has ``content_code``."""
+        return self.network.paint(content.to(self.device), style, strength, content_code, corner).cpu()
 
 
 def _on(device: str, pair: Moments) -> Moments:

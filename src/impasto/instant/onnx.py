@@ -1,9 +1,9 @@
 """The network as an ONNX file, and onnxruntime in place of torch.
 
 The file holds one graph, from ``content``, ``style`` and ``strength`` to ``output``, for any program that reads ONNX.
-Some values inside have names too: the maps of the style, the moments of its pixels and maps, and both codes. impasto
-cuts the graph there, into the pieces that tiles need: features, the code of given moments, and the painting of a tile
-whose codes are known.
+Some values inside have names too: the maps of the style, the moments of its pixels and maps, both codes, the grain.
+impasto cuts the graph there, into the pieces that tiles need: features, the code of given moments, and the painting of
+a tile whose codes and grain are known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.networks.autoencoder import AutoEncoder, Code, clamp, pad
+from impasto.networks.autoencoder import AutoEncoder, Code, clamp, cut_grain, noise, pad
 from impasto.networks.moments import Moments, moments
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ class Whole(nn.Module):
         content_code = flatten(network.code(content, maps))
         scales, shared = len(network.widths), network.shared
         own, theirs = (unflatten(code, scales, shared) for code in (content_code, style_code))
-        output = clamp(network.render(content, maps, own, theirs, strength)[..., :height, :width], False)
-        return output, content_code, style_code, *style_maps, *(part for pair in found for part in pair)
+        grain = cut_grain(network.noise, content)
+        output = clamp(network.render(content, maps, own, theirs, strength, grain)[..., :height, :width], False)
+        return output, content_code, style_code, grain, *style_maps, *(part for pair in found for part in pair)
 
 
 def inner_names(scales: int) -> tuple[list[str], list[str]]:
@@ -95,8 +96,8 @@ def export(network: AutoEncoder) -> bytes:
         raise ImpastoError(MISSING) from error
     network = network.eval().cpu()
     maps, statistics = inner_names(len(network.widths))
-    inner = ["content_code", "style_code", *maps, *statistics]
-    sizes = {name: {2: f"{name}_height", 3: f"{name}_width"} for name in ("content", "style", "output", *maps)}
+    inner = ["content_code", "style_code", "grain", *maps, *statistics]
+    sizes = {name: {2: f"{name}_height", 3: f"{name}_width"} for name in ("content", "style", "output", "grain", *maps)}
     example = (torch.rand(1, 3, 48, 64), torch.rand(1, 3, 64, 48), torch.ones(1))
     with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         # It warns of itself, and of shapes that it cannot follow.
@@ -151,6 +152,7 @@ class OnnxPainter:
         self.margin, self.sight = int(about["margin"]), int(about["sight"])
         self.scales, self.shared = len(about["settings"]["widths"]), int(about["settings"]["shared"])
         self.maps, self.statistics = inner_names(self.scales)
+        self.noise = noise()
         self.pieces = onnx.utils.Extractor(model)
 
     def session(self, inputs: list[str], output: list[str], *, tiles: bool = False) -> InferenceSession:
@@ -182,7 +184,7 @@ class OnnxPainter:
 
     @cached_property
     def _paint_tile(self) -> InferenceSession:
-        return self.session(["content", "content_code", "style_code", "strength"], ["output"], tiles=True)
+        return self.session(["content", "content_code", "style_code", "strength", "grain"], ["output"], tiles=True)
 
     def features(self, image: Tensor) -> Sequence[Tensor]:
         """Feature maps."""
@@ -197,11 +199,19 @@ class OnnxPainter:
         """The code of a whole picture."""
         return self._code(_run(self._encode, style=image))
 
-    def paint(self, content: Tensor, style: Code, strength: float, content_code: Code | None) -> Tensor:
-        """Paint a whole picture, or a tile of one that has ``content_code``."""
+    def paint(
+        self,
+        content: Tensor,
+        style: Code,
+        strength: float,
+        content_code: Code | None = None,
+        corner: tuple[int, int] = (0, 0),
+    ) -> Tensor:
+        """Paint a whole picture, or the tile at ``corner`` (row, column) of one that has ``content_code``."""
         given = {"content": content, "style_code": flatten(style), "strength": torch.tensor([strength])}
         if content_code is None:
             return _run(self._paint, **given)[0]
+        given["grain"] = cut_grain(self.noise, pad(content), corner)
         return _run(self._paint_tile, content_code=flatten(content_code), **given)[0]
 
     def _code(self, outputs: Sequence[Tensor]) -> Code:

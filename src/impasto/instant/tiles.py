@@ -43,8 +43,15 @@ class Painter(Protocol):
     def encode(self, image: Tensor) -> Code:
         """The code of a whole picture."""
 
-    def paint(self, content: Tensor, style: Code, strength: float, content_code: Code | None) -> Tensor:
-        """Paint a whole picture, or a tile of one that has ``content_code``."""
+    def paint(
+        self,
+        content: Tensor,
+        style: Code,
+        strength: float,
+        content_code: Code | None = None,
+        corner: tuple[int, int] = (0, 0),
+    ) -> Tensor:
+        """Paint a whole picture, or the tile at ``corner`` (row, column) of one that has ``content_code``."""
 
 
 class Tile(NamedTuple):
@@ -67,6 +74,11 @@ class Tile(NamedTuple):
     above: int
     before: int
     window: tuple[slice, slice]
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Row and column of the picture where the window begins."""
+        return self.top - self.above, self.left - self.before
 
     def inside(self, image: Tensor, scale: int = 0) -> Tensor:
         """The part of (1, C, h / 2ˢ, w / 2ˢ), made of the window, that counts."""
@@ -159,7 +171,7 @@ def paint(
     """
     height, width = content.shape[-2:]
     if at_once(content, painter.margin, tile):
-        output = finish(painter.paint(content, style, strength, None), content)
+        output = finish(painter.paint(content, style, strength), content)
         after_tile(1, 1)
         return output
     own = encode(painter, content, tile)
@@ -167,7 +179,7 @@ def paint(
     tiles = list(cut(height, width, painter.margin, tile))
     for done, piece in enumerate(tiles, start=1):
         window = content[(..., *piece.window)]
-        painted = piece.inside(painter.paint(window, style, strength, own))
+        painted = piece.inside(painter.paint(window, style, strength, own, piece.corner))
         output[..., piece.top : piece.bottom, piece.left : piece.right] = finish(painted, piece.inside(window))
         del window, painted
         give_memory_back()

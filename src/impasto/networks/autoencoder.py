@@ -11,6 +11,11 @@ Three pieces, kept apart so that tiles of one picture share what concerns all of
   arXiv:1703.06868, with covariances instead of variances), and a small perceptron modulates the decoder's convolutions
   (Perez et al. 2018, "FiLM", arXiv:1709.07871).
 
+Where a content is plain, its features are alike everywhere: out of them a network can paint one color, and rims around
+whatever borders on it, but no strokes. Every scale of the decoder is therefore given noise, the grain, as much of it as
+the style asks for (as in the texture networks of Ulyanov et al. 2016, arXiv:1603.03417). It is the same for every
+picture, so the same inputs still give the same output.
+
 The plain network decodes what the two deepest scales hold, 1/8 and 1/16 of the picture's side. In the residual one
 every scale has a connection from encoder to decoder, and the network paints a bounded change of the color-matched
 content. What passes such a connection has been transported as well, so the content's own style does not get through.
@@ -25,6 +30,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
@@ -34,12 +40,15 @@ from impasto.files.atomic import write_atomically
 from impasto.files.cards import halved, pack, read_network
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
 
-__all__ = ["FORMAT", "MULTIPLE", "AutoEncoder", "Code", "blend_codes"]
+__all__ = ["FORMAT", "MULTIPLE", "PERIOD", "AutoEncoder", "Code", "blend_codes", "cut_grain", "noise"]
 
 FORMAT = "impasto-autoencoder-1"
 
 #: Sides are padded to a multiple of this; the corners of tiles have to be multiples of it.
 MULTIPLE = 16
+
+#: Pixels after which the grain repeats, in both directions; a multiple of :data:`MULTIPLE`.
+PERIOD = 512
 
 #: Of three channels, and grayish pictures have little color: their transport can and has to do with a small ridge.
 COLOR_RIDGE = 2e-3
@@ -68,6 +77,30 @@ def blend_codes(first: Code, second: Code, weight: float | Tensor) -> Code:
     return Code(
         blend_moments(first.color, second.color, weight), blend_moments(first.features, second.features, weight)
     )
+
+
+def noise() -> Tensor:
+    """One period of the grain, (PERIOD, PERIOD): independent numbers, mean 0 and variance 1, on every machine the same.
+
+    Of numpy's generators only the bits are promised never to change, so the numbers are made of them here.
+    """
+    bits = np.random.PCG64(0).random_raw(PERIOD**2) >> np.uint64(40)
+    numbers = (bits.astype(np.float32) / 2**24 - 0.5) * np.float32(12**0.5)
+    return torch.from_numpy(numbers.reshape(PERIOD, PERIOD))
+
+
+def cut_grain(period: Tensor, image: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
+    """The grain (1, 1, H, W) for an image (B, 3, H, W).
+
+    Args:
+        period: from :func:`noise`.
+        image: a picture, or part of one.
+        corner: row and column of the picture where the part begins.
+    """
+    for axis, start in enumerate(corner):
+        places = torch.arange(image.shape[axis + 2], device=period.device)
+        period = period.index_select(axis, (places + start) % PERIOD)
+    return period[None, None]
 
 
 class Weight(nn.Module):
@@ -192,6 +225,10 @@ class AutoEncoder(
             nn.ModuleList(Block(width, hints) for _ in range(depth))
             for width, depth in zip(widths, depths, strict=True)
         )
+        # How much of the grain every channel gets. At zero they would never learn to want any: both signs are alike.
+        self.amounts = nn.ModuleList(Linear(hints, width, gain=0.3) for width in widths)
+        self.noise: Tensor
+        self.register_buffer("noise", noise(), persistent=False)
         self.last = Convolution(widths[0], 3, gain=0.2, start=0.0)
 
     @property
@@ -248,7 +285,12 @@ class AutoEncoder(
         return Code(color, Moments(*(torch.stack(part, dim=1) for part in zip(*found, strict=True))))
 
     def paint(
-        self, content: Tensor, style: Code, strength: float | Tensor = 1.0, content_code: Code | None = None
+        self,
+        content: Tensor,
+        style: Code,
+        strength: float | Tensor = 1.0,
+        content_code: Code | None = None,
+        corner: tuple[int, int] = (0, 0),
     ) -> Tensor:
         """Paint.
 
@@ -258,6 +300,7 @@ class AutoEncoder(
             style: from :meth:`encode_style`.
             strength: a number; 1 paints in the style, on the way to 0 its code gives way to the content's own.
             content_code: the code of the whole content; None if ``content`` is all of it.
+            corner: row and column of the whole content where the tile begins.
 
         Returns:
             The output (B, 3, H, W), sRGB in [0, 1].
@@ -266,27 +309,29 @@ class AutoEncoder(
         content = pad(content)
         maps = self.features(content)
         own = self.code(content, maps) if content_code is None else content_code
-        output = self.render(content, maps, own, style, strength)
+        output = self.render(content, maps, own, style, strength, cut_grain(self.noise, content, corner))
         return clamp(output[..., :height, :width], self.training)
 
     def render(
-        self, content: Tensor, maps: Sequence[Tensor], own: Code, style: Code, strength: float | Tensor
+        self, content: Tensor, maps: Sequence[Tensor], own: Code, style: Code, strength: float | Tensor, grain: Tensor
     ) -> Tensor:
-        """The output before it is clamped, from a content (H and W multiples of 16), its features and its code."""
+        """The output before it is clamped, from a content (H and W multiples of 16), its features, code and grain."""
         target = blend_codes(own, style, strength)
         with full_precision(content):
             color = transport(own.color, target.color, COLOR_RIDGE)
             exchange = transport(own.features, target.features)
-        change = torch.tanh(self.decode(maps, exchange, self.hint(own, target)))
+        change = torch.tanh(self.decode(maps, exchange, self.hint(own, target), grain))
         with full_precision(content):  # A pixel of bfloat16 has fewer than 8 bits.
             if self.residual:
                 return apply_map(content, *color) + strength * change.float()
             small = F.avg_pool2d(content, 2**DEEP)
             return enlarge(apply_map(small, *color), 2**DEEP) + change.float()
 
-    def forward(self, content: Tensor, style: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+    def forward(
+        self, content: Tensor, style: Tensor, strength: float | Tensor = 1.0, corner: tuple[int, int] = (0, 0)
+    ) -> Tensor:
         """Paint ``content`` in the style of the picture ``style`` (B, 3, H', W')."""
-        return self.paint(content, self.encode_style(style), strength)
+        return self.paint(content, self.encode_style(style), strength, corner=corner)
 
     def hint(self, content: Code, style: Code) -> Tensor:
         """What the modulation goes by, (B, hints): means and standard deviations of both codes."""
@@ -300,8 +345,11 @@ class AutoEncoder(
         hint: Tensor = self.read(torch.cat(numbers, dim=1))
         return hint
 
-    def decode(self, maps: Sequence[Tensor], exchange: tuple[Tensor, Tensor], hint: Tensor) -> Tensor:
+    def decode(self, maps: Sequence[Tensor], exchange: tuple[Tensor, Tensor], hint: Tensor, grain: Tensor) -> Tensor:
         """From the content's maps, and the map that carries each scale to the style, to the change (B, 3, H, W)."""
+        grains = [grain.to(hint.dtype)]
+        for _ in maps[1:]:  # Of variance 1, like the first: the sum of four, halved.
+            grains.append(2 * F.avg_pool2d(grains[-1], 2))
         hidden: Tensor | None = None
         for scale in reversed(range(len(maps))):
             if hidden is not None:
@@ -314,6 +362,8 @@ class AutoEncoder(
                     offset = exchange[1][:, scale] @ take.transpose(-2, -1) + bias
                 taken = apply_map(maps[scale], matrix, offset)
                 hidden = taken if hidden is None else hidden + taken
+            amount = self.amounts[scale](hint)[:, :, None, None]
+            hidden = torch.addcmul(cast(Tensor, hidden), amount, grains[scale])
             for block in cast(nn.ModuleList, self.blocks[scale]):
                 hidden = block(hidden, hint)
         change: Tensor = self.last(hidden)

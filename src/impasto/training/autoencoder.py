@@ -28,7 +28,7 @@ from impasto.files.atomic import write_atomically
 from impasto.files.state import write_state
 from impasto.losses import content_loss, gram_matrix, style_loss, total_loss
 from impasto.machine import keep_freed_memory
-from impasto.networks.autoencoder import AutoEncoder
+from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder
 from impasto.networks.discriminator import Critic, critic_loss, painter_loss
 from impasto.training.data import crops, list_images, read_images
 from impasto.training.devices import check_shares, start_fabric
@@ -120,6 +120,7 @@ class Batch:
         features: of the contents at relu4_2.
         grams: of the styles, by layer.
         content_grams: of the contents, by layer.
+        corner: where the grain begins, for all of them.
     """
 
     contents: Tensor
@@ -127,6 +128,7 @@ class Batch:
     features: Tensor
     grams: dict[str, Tensor]
     content_grams: dict[str, Tensor]
+    corner: tuple[int, int] = (0, 0)
 
     def turned(self) -> Batch:
         """Every content with the next row's style."""
@@ -142,9 +144,9 @@ def draw_batches(
     generator = torch.Generator()
     batch = None
     for step in range(first - first % config.pairings, config.steps):
+        # A generator for each step makes a resumed run see what an undisturbed one would have seen.
+        generator.manual_seed(config.seed * 1_000_003 + step + 1)
         if batch is None or step % config.pairings == 0:
-            # A generator for each draw makes a resumed run see what an undisturbed one would have seen.
-            generator.manual_seed(config.seed * 1_000_003 + step + 1)
             drawn = [crops(images, config.batch, config.side, generator) for images in (contents, styles)]
             content, style = (images[rows].to(fabric.device) for images in drawn)
             with torch.no_grad():
@@ -155,7 +157,8 @@ def draw_batches(
         else:
             batch = batch.turned()
         if step >= first:
-            yield batch
+            top, left = torch.randint(PERIOD // MULTIPLE, (2,), generator=generator).tolist()
+            yield replace(batch, corner=(top * MULTIPLE, left * MULTIPLE))
 
 
 def find_grams(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -280,7 +283,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * rate(step, config.steps)
 
-        output = painter(batch.contents, batch.styles)
+        output = painter(batch.contents, batch.styles, corner=batch.corner)
         losses: dict[str, Tensor] = {}
         if config.adversarial:
             # The critic first: it says which are paintings, and learns.
