@@ -145,7 +145,7 @@ class HybridSettings(Settings):
     runtime: Runtime = "torch"
 
     method: ClassVar[str] = "hybrid"
-    idle: ClassVar[tuple[str, ...]] = ("init", "seed")
+    idle: ClassVar[tuple[str, ...]] = ("init",)
 
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> HybridSettings:
@@ -169,6 +169,7 @@ class InstantSettings:
         size: longest side in pixels; 0 keeps the photograph's own.
         style_weights: one weight for each painting; equal ones if None.
         strength: from 0, the photograph, to 1, the style.
+        seed: of the grain; another makes other strokes, most of all in plain grounds.
         preserve_color: ``none``, or keep the photograph's colors by ``luminance`` or ``histogram``.
         model: file of the network; None for the one that comes with the package.
         runtime: what computes, ``torch`` or ``onnx``.
@@ -178,6 +179,7 @@ class InstantSettings:
     size: int = 512
     style_weights: tuple[float, ...] | None = None
     strength: float = 1.0
+    seed: int = 0
     preserve_color: Color = "none"
     model: str | None = None
     runtime: Runtime = "torch"
@@ -192,6 +194,7 @@ class InstantSettings:
         settings = _read(cls, given)
         _number("size", settings.size, 0, whole=True)
         _share("strength", settings.strength)
+        _number("seed", settings.seed, 0, whole=True)
         return settings
 
     def as_json(self) -> dict[str, Any]:

@@ -418,7 +418,6 @@ class TestMethods:
             (("--model", "gone"), "gone is not there; check the name"),
             (("--model", "photo.png"), "photo.png: cannot be read as an auto-encoder; give an intact file"),
             (("--method", "hybrid", "--init", "noise"), "--init: means nothing with --method hybrid"),
-            (("--method", "hybrid", "--seed", "1"), "--seed: means nothing with --method hybrid"),
             (("--method", "refine"), "--model: means nothing with --method refine; leave it out, or take --method"),
             (("--method", "magic"), "'--method': 'magic' is not one of 'refine', 'instant', 'hybrid'"),
         ],

@@ -47,6 +47,7 @@ class TestInstant:
             "method": "instant",
             "size": 96,
             "strength": 1.0,
+            "seed": 0,
             "style_weights": [1.0],
             "preserve_color": "none",
             "model": str(model),
@@ -62,6 +63,14 @@ class TestInstant:
         distances = [(paint(strength=s).tensor - pair[0]).norm().item() for s in (0.0, 0.5, 1.0)]
         assert distances[0] < 0.01 * distances[2]
         assert distances[0] < distances[1] < distances[2]
+
+    @pytest.mark.parametrize("method", ["instant", "hybrid"])
+    def test_another_seed_makes_other_strokes(self, paint, pair: tuple[Tensor, Tensor], method: str) -> None:
+        given = {"steps": 1} if method == "hybrid" else {}
+        first, again, other = (paint(method, seed=seed, **given) for seed in (0, 0, 7))
+        assert torch.equal(first.tensor, again.tensor)
+        assert (first.tensor - other.tensor).abs().mean() > 1e-3
+        assert other.recipe.settings["seed"] == 7
 
     def test_several_styles(self, paint, pair: tuple[Tensor, Tensor]) -> None:
         styles = [pair[1], picture(50, 40)]
@@ -104,7 +113,8 @@ class TestInstant:
                 {"steps": 3},
                 "--steps: means nothing with --method instant; leave it out, or take --method refine or hybrid",
             ),
-            ({"seed": 3}, "--seed: means nothing with --method instant; leave it out, or take --method refine"),
+            ({"seed": -1}, "--seed: -1 is out of range"),
+            ({"seed": 0.5}, "--seed: 0.5 is out of range"),
             ({"colour": "red"}, "colour: no such setting; there are device, model"),
             ({"resume": True}, "resume: means nothing with --method instant, which takes no steps; leave it out"),
             ({"callback": print}, "callback: means nothing with --method instant"),
@@ -171,10 +181,9 @@ class TestHybrid:
         resumed = paint("hybrid", resume=True, **settings)
         assert torch.equal(resumed.tensor, paint("hybrid", size=256, steps=6).tensor)
 
-    @pytest.mark.parametrize("name", ["init", "seed"])
-    def test_mistakes(self, paint, name: str) -> None:
-        with pytest.raises(ImpastoError, match=f"--{name}: means nothing with --method hybrid; .* --method refine"):
-            paint("hybrid", **{name: 1})
+    def test_mistakes(self, paint) -> None:
+        with pytest.raises(ImpastoError, match=r"--init: means nothing with --method hybrid; .* --method refine"):
+            paint("hybrid", init="noise")
         with pytest.raises(ImpastoError, match="--strength: 2 is out of range"):
             paint("hybrid", strength=2)
 

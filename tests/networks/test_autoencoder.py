@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.errors import ImpastoError
 from impasto.features.compact import shipped_path
-from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder, blend_codes, cut_grain, noise
+from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder, blend_codes, cut_grain, grain_corner, noise
 from impasto.networks.moments import moments
 
 #: What it begins with.
@@ -119,6 +119,14 @@ def test_the_grain_is_the_same_everywhere_and_repeats() -> None:
     assert whole.shape == (1, 1, 40, 700)
     assert torch.equal(whole[0, 0, :, PERIOD:], period[:40, : 700 - PERIOD])
     assert torch.equal(cut_grain(period, image[..., :20, 30:60], (7, 30)), whole[..., 7:27, 30:60])
+
+
+def test_every_seed_has_its_own_part_of_the_grain() -> None:
+    corners = [grain_corner(seed) for seed in range(1024)]
+    assert corners[0] == (0, 0)
+    assert len(set(corners)) == 1024
+    assert all(0 <= start < PERIOD and start % MULTIPLE == 0 for corner in corners for start in corner)
+    assert grain_corner(1024 + 5) == corners[5]
 
 
 @torch.no_grad()

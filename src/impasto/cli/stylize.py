@@ -111,7 +111,14 @@ def stylize(
         str,
         typer.Option(metavar="content|noise|style|FILE", help="The picture to begin with.", rich_help_panel=DESCENT),
     ] = "content",
-    seed: Annotated[int, typer.Option(help="Of the noise.", callback=at_least(0), rich_help_panel=DESCENT)] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Of the noise: of --init noise, or of a network's strokes.",
+            callback=at_least(0),
+            rich_help_panel=DESCENT,
+        ),
+    ] = 0,
     extractor: ExtractorName = "auto",
     normalization: Normalized = Normalization.relative,
     content_layers: ContentLayers = None,

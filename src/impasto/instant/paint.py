@@ -80,6 +80,7 @@ def stylize_instant(
         small,
         blend(codes, shares),
         chosen.strength,
+        seed=chosen.seed,
         finish=preserve_color if chosen.preserve_color == "luminance" else lambda output, content: output,
         after_tile=after_tile,
     )
@@ -110,7 +111,7 @@ class Beginning:
     """
 
     def __init__(self, settings: HybridSettings, device: str) -> None:
-        self.model, self.strength = find_model(settings.model), settings.strength
+        self.model, self.strength, self.seed = find_model(settings.model), settings.strength, settings.seed
         self.painter, _ = load_painter(self.model, settings.runtime, "cpu" if settings.runtime == "onnx" else device)
 
     def start(
@@ -127,7 +128,8 @@ class Beginning:
         def first(size: tuple[int, int]) -> Tensor:
             codes = [encode(self.painter, fit_style(style.cpu(), max(size), MULTIPLE)) for style in styles]
             small = resize(content.cpu(), size)
-            return paint(self.painter, small, blend(codes, shares), self.strength).to(content.device)
+            painted = paint(self.painter, small, blend(codes, shares), self.strength, seed=self.seed)
+            return painted.to(content.device)
 
         return first
 

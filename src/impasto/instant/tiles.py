@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto.machine import give_memory_back
-from impasto.networks.autoencoder import MULTIPLE, Code, pad
+from impasto.networks.autoencoder import MULTIPLE, Code, grain_corner, pad
 from impasto.networks.moments import Moments, moments, pool_moments
 
 __all__ = ["TILE", "Painter", "blend", "encode", "paint"]
@@ -151,6 +151,7 @@ def paint(
     style: Code,
     strength: float = 1.0,
     *,
+    seed: int = 0,
     tile: int = TILE,
     finish: Callable[[Tensor, Tensor], Tensor] = lambda output, content: output,
     after_tile: Callable[[int, int], None] = lambda done, tiles: None,
@@ -162,6 +163,7 @@ def paint(
         content: (1, 3, H, W), sRGB in [0, 1], on the CPU.
         style: the code to paint in.
         strength: from 0, the content, to 1, the style.
+        seed: of the grain.
         tile: side of the tiles; a picture no larger than a tile with its surroundings is painted at once.
         finish: what happens to the pixels of an output, given those of its content.
         after_tile: is told how many tiles are done, and of how many.
@@ -170,8 +172,9 @@ def paint(
         The output (1, 3, H, W), sRGB in [0, 1], on the CPU.
     """
     height, width = content.shape[-2:]
+    first_row, first_column = grain_corner(seed)
     if at_once(content, painter.margin, tile):
-        output = finish(painter.paint(content, style, strength), content)
+        output = finish(painter.paint(content, style, strength, None, (first_row, first_column)), content)
         after_tile(1, 1)
         return output
     own = encode(painter, content, tile)
@@ -179,7 +182,8 @@ def paint(
     tiles = list(cut(height, width, painter.margin, tile))
     for done, piece in enumerate(tiles, start=1):
         window = content[(..., *piece.window)]
-        painted = piece.inside(painter.paint(window, style, strength, own, piece.corner))
+        corner = (first_row + piece.corner[0], first_column + piece.corner[1])
+        painted = piece.inside(painter.paint(window, style, strength, own, corner))
         output[..., piece.top : piece.bottom, piece.left : piece.right] = finish(painted, piece.inside(window))
         del window, painted
         give_memory_back()

@@ -14,7 +14,7 @@ Three pieces, kept apart so that tiles of one picture share what concerns all of
 Where a content is plain, its features are alike everywhere: out of them a network can paint one color, and rims around
 whatever borders on it, but no strokes. Every scale of the decoder is therefore given noise, the grain, as much of it as
 the style asks for (as in the texture networks of Ulyanov et al. 2016, arXiv:1603.03417). It is the same for every
-picture, so the same inputs still give the same output.
+picture, or begins elsewhere for another seed, so the same inputs still give the same output.
 
 The plain network decodes what the two deepest scales hold, 1/8 and 1/16 of the picture's side. In the residual one
 every scale has a connection from encoder to decoder, and the network paints a bounded change of the color-matched
@@ -40,7 +40,7 @@ from impasto.files.atomic import write_atomically
 from impasto.files.cards import halved, pack, read_network
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
 
-__all__ = ["FORMAT", "MULTIPLE", "PERIOD", "AutoEncoder", "Code", "blend_codes", "cut_grain", "noise"]
+__all__ = ["FORMAT", "MULTIPLE", "PERIOD", "AutoEncoder", "Code", "blend_codes", "cut_grain", "grain_corner", "noise"]
 
 FORMAT = "impasto-autoencoder-1"
 
@@ -101,6 +101,14 @@ def cut_grain(period: Tensor, image: Tensor, corner: tuple[int, int] = (0, 0)) -
         places = torch.arange(image.shape[axis + 2], device=period.device)
         period = period.index_select(axis, (places + start) % PERIOD)
     return period[None, None]
+
+
+def grain_corner(seed: int) -> tuple[int, int]:
+    """Where the grain of a picture begins, (row, column) in its period; 0 for 0, and 1,024 seeds until it repeats."""
+    places = PERIOD // MULTIPLE
+    # Any odd number would do; with this one, neighbors are far from each other.
+    row, column = divmod(397 * seed % places**2, places)
+    return MULTIPLE * row, MULTIPLE * column
 
 
 class Weight(nn.Module):
@@ -300,7 +308,8 @@ class AutoEncoder(
             style: from :meth:`encode_style`.
             strength: a number; 1 paints in the style, on the way to 0 its code gives way to the content's own.
             content_code: the code of the whole content; None if ``content`` is all of it.
-            corner: row and column of the whole content where the tile begins.
+            corner: row and column where the tile begins, in the whole content; with :func:`grain_corner` added, the
+                strokes of plain grounds are those of another seed.
 
         Returns:
             The output (B, 3, H, W), sRGB in [0, 1].
