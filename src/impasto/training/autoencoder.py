@@ -28,7 +28,7 @@ from impasto.files.atomic import write_atomically
 from impasto.files.state import write_state
 from impasto.losses import content_loss, gram_matrix, style_loss, total_loss
 from impasto.machine import keep_freed_memory
-from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder
+from impasto.networks.autoencoder import AutoEncoder, grain_corner
 from impasto.networks.discriminator import Critic, critic_loss, painter_loss
 from impasto.training.data import crops, list_images, read_images
 from impasto.training.devices import check_shares, start_fabric
@@ -157,8 +157,7 @@ def draw_batches(
         else:
             batch = batch.turned()
         if step >= first:
-            top, left = torch.randint(PERIOD // MULTIPLE, (2,), generator=generator).tolist()
-            yield replace(batch, corner=(top * MULTIPLE, left * MULTIPLE))
+            yield replace(batch, corner=grain_corner(int(torch.randint(2**31, (), generator=generator))))
 
 
 def find_grams(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
