@@ -78,6 +78,7 @@ def draw(networks: list[Judged], output: Path) -> None:
                 f"{point.content_weight:g}", place, (6, 4), textcoords="offset points", fontsize=7, color=color
             )
     axes.set(xlabel="style share", ylabel="content error", title="Painted in one pass, over λ")
+    axes.margins(0.1)  # Room for the last label.
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8)
     save(figure, output)
