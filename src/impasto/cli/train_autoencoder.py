@@ -50,7 +50,7 @@ def autoencoder(
     ] = 1e-3,
     adversarial_weight: Annotated[
         float | None,
-        typer.Option(help="β: what the critic weighs; 0 only trains it (default: 0.01).", callback=at_least(0)),
+        typer.Option(help="β: what the critic weighs; 0 only trains it (default: 0.1).", callback=at_least(0)),
     ] = None,
     extractor: Annotated[
         str, typer.Option(metavar="compact|vgg19|FILE", help="What sees content and style in the loss.")

@@ -52,7 +52,7 @@ class TrainConfig:
     residual: bool = False
     adversarial: bool = False
     content_weight: float = 1e-3  # λ
-    adversarial_weight: float = 1e-2  # β
+    adversarial_weight: float = 1e-1  # β
     steps: int = 6000
     batch: int = 8
     side: int = 128  # pixels
