@@ -83,7 +83,7 @@ def test_the_margin_is_how_far_the_network_looks(depths: tuple[int, ...]) -> Non
         return max(left - int(columns.min()), int(columns.max()) - (right - 1))
 
     maps = network.features(content)
-    painted = network.decode(maps, exchange, hint, torch.zeros(1, 1, 16, 2 * middle, dtype=torch.float64))
+    painted = network.decode(list(maps), exchange, hint, torch.zeros(1, 1, 16, 2 * middle, dtype=torch.float64))
     found = max(reach(painted[..., column], column, column + 1) for column in range(middle, middle + MULTIPLE))
     assert network.margin - 2 * MULTIPLE < found <= network.margin
     cell = middle // MULTIPLE

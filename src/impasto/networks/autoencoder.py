@@ -322,9 +322,12 @@ class AutoEncoder(
         return clamp(output[..., :height, :width], self.training)
 
     def render(
-        self, content: Tensor, maps: Sequence[Tensor], own: Code, style: Code, strength: float | Tensor, grain: Tensor
+        self, content: Tensor, maps: list[Tensor], own: Code, style: Code, strength: float | Tensor, grain: Tensor
     ) -> Tensor:
-        """The output before it is clamped, from a content (H and W multiples of 16), its features, code and grain."""
+        """The output before it is clamped, from a content (H and W multiples of 16), its features, code and grain.
+
+        As in :meth:`decode`, ``maps`` is empty afterwards.
+        """
         target = blend_codes(own, style, strength)
         with full_precision(content):
             color = transport(own.color, target.color, COLOR_RIDGE)
@@ -354,13 +357,17 @@ class AutoEncoder(
         hint: Tensor = self.read(torch.cat(numbers, dim=1))
         return hint
 
-    def decode(self, maps: Sequence[Tensor], exchange: tuple[Tensor, Tensor], hint: Tensor, grain: Tensor) -> Tensor:
-        """From the content's maps, and the map that carries each scale to the style, to the change (B, 3, H, W)."""
+    def decode(self, maps: list[Tensor], exchange: tuple[Tensor, Tensor], hint: Tensor, grain: Tensor) -> Tensor:
+        """From the content's maps, and the map that carries each scale to the style, to the change (B, 3, H, W).
+
+        ``maps`` is empty afterwards: the finest are large, and each is let go as soon as it has been used.
+        """
         grains = [grain.to(hint.dtype)]
         for _ in maps[1:]:  # Of variance 1, like the first: the sum of four, halved.
             grains.append(2 * F.avg_pool2d(grains[-1], 2))
         hidden: Tensor | None = None
         for scale in reversed(range(len(maps))):
+            own = maps.pop()
             if hidden is not None:
                 hidden = enlarge(F.conv2d(hidden, self.widen[scale]()))
             if str(scale) in self.take:
@@ -369,8 +376,10 @@ class AutoEncoder(
                 with full_precision(hint):
                     matrix = take @ exchange[0][:, scale] @ self.share[scale]()
                     offset = exchange[1][:, scale] @ take.transpose(-2, -1) + bias
-                taken = apply_map(maps[scale], matrix, offset)
+                taken = apply_map(own, matrix, offset)
                 hidden = taken if hidden is None else hidden + taken
+                del taken
+            del own
             amount = self.amounts[scale](hint)[:, :, None, None]
             hidden = torch.addcmul(cast(Tensor, hidden), amount, grains[scale])
             for block in cast(nn.ModuleList, self.blocks[scale]):
