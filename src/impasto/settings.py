@@ -137,6 +137,7 @@ class HybridSettings(Settings):
     Attributes:
         model: file of the network; None for the one that comes with the package.
         strength: of the network's picture, from 0, the photograph, to 1.
+        seed: of the network's grain.
         runtime: what computes it, ``torch`` or ``onnx``.
     """
 

@@ -15,7 +15,7 @@ from impasto.features.compact import shipped_path
 from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder, blend_codes, cut_grain, grain_corner, noise
 from impasto.networks.moments import moments
 
-#: What it begins with.
+#: Its first numbers.
 GRAIN = [0.4744490385055542, -0.797482430934906, -1.5901144742965698]
 
 BOTH = pytest.mark.parametrize("residual", [False, True])

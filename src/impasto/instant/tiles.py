@@ -78,7 +78,8 @@ class Tile(NamedTuple):
     @property
     def corner(self) -> tuple[int, int]:
         """Row and column of the picture where the window begins."""
-        return self.top - self.above, self.left - self.before
+        rows, columns = self.window
+        return rows.start, columns.start
 
     def inside(self, image: Tensor, scale: int = 0) -> Tensor:
         """The part of (1, C, h / 2ˢ, w / 2ˢ), made of the window, that counts."""
