@@ -37,13 +37,13 @@ from runner import VGG19 as TEACHER
 
 #: Where the search for widths looked, cheapest first. The shipped widths are the middle.
 SHIPPED = dict(ARCHITECTURE)
-DEEP = ("relu4_1", "relu4_2", "relu4_3", "relu4_4", "relu5_1")
+NARROWER = {"relu2_2": 48, "relu3_1": 128, "relu4_3": 160, "relu4_4": 160, "relu5_1": 320}
 WIDTHS: dict[str, dict[str, int]] = {
     "half as wide": {name: -(-width // 16) * 8 for name, width in SHIPPED.items()},
     "three quarters": {name: -(-width * 3 // 32) * 8 for name, width in SHIPPED.items()},
-    "without relu4_4": {name: width for name, width in SHIPPED.items() if name != "relu4_4"},
+    "narrower, no relu5_0": {name: NARROWER.get(name, width) for name, width in SHIPPED.items() if name != "relu5_0"},
+    "without relu5_0": {name: width for name, width in SHIPPED.items() if name != "relu5_0"},
     "shipped widths": SHIPPED,
-    "deep wider": SHIPPED | dict(zip(("relu3_3", *DEEP), (96, 224, 256, 192, 192, 448), strict=True)),
     "five quarters": {name: -(-width * 5 // 32) * 8 for name, width in SHIPPED.items()},
 }
 STEPS = 6  # a network, the first of them not counted

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from impasto import features
+from impasto.machine import resolve_precision
 from impasto.training import distil
 from impasto.training.distil import TrainConfig, TrainProgress
 
@@ -49,7 +50,7 @@ def test_defaults_are_the_librarys(run: Run, trained: list[dict[str, Any]]) -> N
     ]
     assert trained == [
         {
-            "config": TrainConfig(),
+            "config": TrainConfig(precision=resolve_precision("auto", "cpu")),
             "data": Path("images"),
             "teacher": "the extractor vgg19",
             "out": Path("small.safetensors"),
@@ -103,8 +104,8 @@ def test_quiet(run: Run, trained: list[dict[str, Any]]) -> None:
         (("--out", "gone/small.safetensors"), "--out: there is no folder gone"),
         (("--out", "there.safetensors"), "--out: there.safetensors exists"),
         (("--steps", "0"), "'--steps': 0 is not a number from 1 up"),
-        (("--painted", "13"), "--painted: 13 of 8 crops; give at most --batch"),
-        (("--devices", "3"), "--batch: 8 crops cannot be shared by 3 devices; give a multiple"),
+        (("--painted", "6"), "--painted: 6 of 10 crops, with their styles; give at most half of --batch"),
+        (("--devices", "3"), "--batch: 10 crops cannot be shared by 3 devices; give a multiple"),
         (("--batch", "1", "--painted", "0", "--gradient-weight", "1"), "--gradient-weight: compares pictures"),
         (("--start-from", "gone.pt"), "--start-from: there is no gone.pt"),
         (("--side", "8"), "'--side': 8 is not a number from 32 up"),

@@ -22,7 +22,18 @@ from impasto.features.compact import LAYERS, PIXEL_MEAN, Compact
 from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, VGG19_CHANNELS, Extractor
 from impasto.refine.objective import Objective, Weights
 from impasto.training import distil, initialize
-from impasto.training.distil import FROZEN, Lesson, Student, TrainConfig, TrainProgress, export, pixel_gradient, train
+from impasto.training.distil import (
+    FROZEN,
+    Lesson,
+    Mean,
+    Student,
+    TrainConfig,
+    TrainProgress,
+    export,
+    layer_errors,
+    pixel_gradient,
+    train,
+)
 from impasto.training.initialize import fit_stem, fit_to_teacher
 
 #: The shipped network, but narrow.
@@ -75,7 +86,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_stem_is_exact_and_the_error_falls(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Few pictures for least squares, so that there is something left to learn.
-    monkeypatch.setattr(distil, "FIRST_BATCHES", 1)
+    monkeypatch.setattr(distil, "FIRST_CROPS", 6)
     heard: list[TrainProgress] = []
     lines: list[str] = []
     config = TrainConfig(steps=60, batch=4, side=32, memory=40, painted=0)
@@ -172,7 +183,7 @@ def test_nothing_but_the_file_and_the_checkpoint_is_left(data: Path, tmp_path: P
 
 
 def test_what_least_squares_found_stays(data: Path, tmp_path: Path) -> None:
-    """Down to relu3_1, batch norm and all."""
+    """Down to relu2_1, batch norm and all."""
     torch.manual_seed(0)
     student = Student(NARROW)
     fit_stem(student, Teacher(), torch.rand(4, 3, 32, 32))
@@ -238,6 +249,47 @@ def test_a_training_goes_on_from_the_file_of_another(data: Path, tmp_path: Path)
         train(CONFIG, data, Teacher(), second, architecture=(*NARROW[:-1], ("relu5_1", 8)), start_from=first)
 
 
+def test_errors_are_those_of_their_formulas() -> None:
+    """Of the features, of the Gram matrices, and of what two paintings lack of their styles."""
+    torch.manual_seed(0)
+    student, images = Student(NARROW).eval(), torch.rand(5, 3, 32, 32)
+    with torch.no_grad():
+        features, targets = student(images), Teacher()(images, LAYERS)
+        maps, grams, gaps = layer_errors(student, features, targets, 2)
+        for layer in LAYERS:
+            P, t = student.projection(layer).double(), targets[layer].double().flatten(2)
+            f = P @ features[layer].double().flatten(2)
+            G, A = (part @ part.mT / part.shape[2] for part in (f, t))
+
+            def relative(error: Tensor, energy: Tensor) -> float:
+                return float((error.pow(2).sum((1, 2)) / energy.pow(2).sum((1, 2))).mean())
+
+            assert maps[layer].item() == pytest.approx(relative(f - t, t), rel=1e-4), layer
+            if layer not in STYLE_LAYERS:
+                continue
+            assert grams[layer].item() == pytest.approx(relative(G - A, A), rel=1e-4), layer
+            wrong = (G[:2] - G[2:4]) - (A[:2] - A[2:4])
+            assert gaps[layer].item() == pytest.approx(relative(wrong, A[2:4]), rel=1e-4), layer
+    assert maps.keys() == set(LAYERS)
+    assert grams.keys() == gaps.keys() == set(STYLE_LAYERS)
+    assert not layer_errors(student, features, targets)[2], "no paintings, no gaps"
+
+
+def test_the_mean_follows_the_weights_and_lies_between_them() -> None:
+    torch.manual_seed(0)
+    student = Student(NARROW)
+    mean, weight = Mean(student), student.convolutions["relu3_1"].weight
+    first = weight.detach().clone()
+    with torch.no_grad():
+        weight += 1
+    mean.update(student, 0)
+    near = (mean.student().convolutions["relu3_1"].weight - first).mean().item()  # type: ignore[operator]
+    assert near == pytest.approx(0.5), "half of it is new after the first step"
+    for step in range(1, 2000):
+        mean.update(student, step)
+    assert torch.allclose(mean.student().convolutions["relu3_1"].weight, weight, atol=0.02)  # type: ignore[arg-type]
+
+
 def test_pixel_gradient_is_that_of_the_refinement() -> None:
     """Of the first of two pictures, whose content and style are the second."""
     extractor = Compact.from_file()
@@ -254,10 +306,10 @@ def test_the_gradient_can_be_learned() -> None:
     fit_stem(student, teacher, images)
     fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(0))
     lesson, errors = Lesson(student).train(), []
-    optimizer = torch.optim.Adam([p for p in student.parameters() if p.requires_grad], 2e-4)
+    optimizer = torch.optim.Adam([p for p in student.parameters() if p.requires_grad], 3e-5)
     wanted = pixel_gradient(teacher, images)
     for _ in range(45):
-        maps, _ = lesson(images, teacher(images, LAYERS), wanted)
+        maps, _, _ = lesson(images, teacher(images, LAYERS), 0, wanted)
         assert student.training, "batch norm learns its statistics from the features only"
         errors.append(maps["gradient"].item())
         optimizer.zero_grad()

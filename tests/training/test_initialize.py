@@ -62,6 +62,19 @@ def test_a_teacher_that_is_a_student_in_disguise_is_found(images: Tensor, monkey
     assert max(errors.values()) < 0.03, errors
 
 
+def test_what_stands_for_no_layer_tries_to_be_the_next_one(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initialize, "RIDGE", 1e-5)
+    deeper = (*ARCHITECTURE[:-1], ("relu5_0", 8), ARCHITECTURE[-1])
+    teacher, errors = Redundant(), []
+    unseen = [(torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(3)) * 255).byte()]
+    for architecture in (ARCHITECTURE, deeper):
+        student = Student(architecture)
+        fit_stem(student, teacher, images)
+        fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(2))
+        errors.append(evaluate(student, teacher, unseen, side=32)["relu5_1"])
+    assert errors[1] < max(2 * errors[0], 0.03), errors
+
+
 def test_begins_with_channels_of_one_size(images: Tensor) -> None:
     student, teacher = Student(ARCHITECTURE), Redundant()
     fit_stem(student, teacher, images)

@@ -55,17 +55,21 @@ def extractor(
         Path, typer.Option("--out", "-o", metavar="FILE", help="The .safetensors file to write.", show_default=False)
     ],
     steps: Annotated[int, typer.Option(help="Batches to learn from.", callback=at_least(1))] = 3000,
-    batch: Annotated[int, typer.Option(help="Crops a step.", callback=at_least(1))] = 8,
-    side: Annotated[int, typer.Option(help="Side of a crop in pixels.", callback=at_least(32))] = 192,
+    batch: Annotated[int, typer.Option(help="Crops a step.", callback=at_least(1))] = 10,
+    side: Annotated[int, typer.Option(help="Side of a crop in pixels.", callback=at_least(32))] = 256,
     memory: Annotated[
         int,
         typer.Option(
             help="Crops that are seen again and again; what VGG-19 sees in them is kept on disk.", callback=at_least(1)
         ),
-    ] = 2400,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 1e-3,
+    ] = 1200,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 5e-4,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.", callback=at_least(0))] = 1e-4,
     gram_weight: Annotated[float, typer.Option(help="Of the error of the Gram matrices.", callback=at_least(0))] = 1.0,
+    gap_weight: Annotated[
+        float,
+        typer.Option(help="Of the error of what paintings lack of their style.", callback=at_least(0)),
+    ] = 4.0,
     gradient_weight: Annotated[
         float,
         typer.Option(
@@ -74,9 +78,12 @@ def extractor(
         ),
     ] = 0.0,
     painted: Annotated[
-        int, typer.Option(help="Crops a step that the network itself painted.", callback=at_least(0))
-    ] = 3,
-    paint_every: Annotated[int, typer.Option(help="Steps between two paintings.", callback=at_least(1))] = 100,
+        int,
+        typer.Option(
+            help="Crops a step that the network itself painted; each comes with its style.", callback=at_least(0)
+        ),
+    ] = 2,
+    paint_every: Annotated[int, typer.Option(help="Steps between two paintings.", callback=at_least(1))] = 30,
     seed: Annotated[int, typer.Option(help="Of weights, crops and their order.", callback=at_least(0))] = 0,
     start_from: Annotated[
         Path | None,
@@ -104,8 +111,8 @@ def extractor(
     if not data.is_dir():
         raise ImpastoError(f"--data: {data} is no folder; name one with images in it")
     options.check_weights_out(out, force=force)
-    if painted > batch:
-        raise ImpastoError(f"--painted: {painted} of {batch} crops; give at most --batch")
+    if 2 * painted > batch:
+        raise ImpastoError(f"--painted: {painted} of {batch} crops, with their styles; give at most half of --batch")
     check_shares(batch, devices, "crops")
     if gradient_weight and batch < 2 * devices:
         raise ImpastoError("--gradient-weight: compares pictures of a batch, two on each device; give a larger --batch")
@@ -130,6 +137,7 @@ def extractor(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         gram_weight=gram_weight,
+        gap_weight=gap_weight,
         gradient_weight=gradient_weight,
         painted=painted,
         paint_every=paint_every,

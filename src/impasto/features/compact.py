@@ -36,19 +36,21 @@ __all__ = [
     "walk",
 ]
 
+#: ``relu5_0`` is no layer of VGG-19: one more convolution where they cost least, for the layer that is hardest to see.
 ARCHITECTURE: Architecture = (
     ("relu1_1", 24),
     ("relu1_2", 32),
     ("relu2_1", 64),
-    ("relu2_2", 48),
-    ("relu3_1", 128),
+    ("relu2_2", 56),
+    ("relu3_1", 144),
     ("relu3_2", 96),
     ("relu3_3", 80),
     ("relu4_1", 192),
     ("relu4_2", 192),
-    ("relu4_3", 160),
-    ("relu4_4", 160),
-    ("relu5_1", 320),
+    ("relu4_3", 176),
+    ("relu4_4", 176),
+    ("relu5_0", 320),
+    ("relu5_1", 384),
 )
 
 #: The layers that the metric needs, and that a compact extractor gives.

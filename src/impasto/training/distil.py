@@ -2,7 +2,7 @@
 
 Read from top to bottom: configuration, network, loss, loop, export. The student begins as a thinned-out teacher, see
 :mod:`impasto.training.initialize`, and has batch norm while it trains; for the shipped file it is folded into the
-convolutions. A projection P for each layer carries the student's features F to the teacher's T. Down to relu3_1 the
+convolutions. A projection P for each layer carries the student's features F to the teacher's T. Down to relu2_1 the
 student stays as least squares made it, for training made that no better; the deeper layers train. The loss is the
 relative error of P F against T, and of the Gram matrices P F Fᵀ Pᵀ against T Tᵀ, because Gram matrices are what the
 style loss compares; where asked for, also that of the gradient that a refinement through the student sends to the
@@ -10,7 +10,8 @@ pixels, against the teacher's.
 
 To ask the teacher takes several times as long as to teach the student: what it saw is kept on disk and seen again, see
 :mod:`impasto.training.memory`. Some of it are pictures that the student painted itself, see
-:mod:`impasto.training.painted`.
+:mod:`impasto.training.painted`. Where it takes one of them for finished, the teacher sees what is missing: the
+difference between the Gram matrices of the painting and those of its style. This is what the student has to see too.
 """
 
 from __future__ import annotations
@@ -42,17 +43,19 @@ from impasto.training.data import augment, crops, list_images, read_images
 from impasto.training.devices import check_shares, start_fabric
 from impasto.training.initialize import fit_stem, fit_to_teacher, fit_to_weights
 from impasto.training.memory import Memory
-from impasto.training.painted import KEPT, paint_batch
+from impasto.training.painted import KEPT, paint
 
 __all__ = ["Student", "TrainConfig", "TrainProgress", "evaluate", "export", "train"]
 
-#: Least squares sees this many batches.
-FIRST_BATCHES = 12
+#: Least squares sees this many crops, of this side at most: all of the teacher's maps of them have to fit into memory.
+FIRST_CROPS, FIRST_SIDE = 96, 160
 #: The last layer that does not train, and those of the metric that do.
-FROZEN = "relu3_1"
+FROZEN = "relu2_1"
 TAUGHT = tuple(layer for layer in LAYERS if layer > FROZEN)
-#: How many painted crops are remembered; the oldest, of the least trained painter, go first.
-PAINTED_KEPT = 360
+#: How many paintings are remembered; the oldest, of the least trained painter, go first.
+PAINTED_KEPT = 250
+#: The file has the mean of the weights, over the last so many steps in effect.
+MEAN_OF = 500
 
 
 @dataclass(frozen=True)
@@ -60,16 +63,17 @@ class TrainConfig:
     """Everything that determines the outcome."""
 
     steps: int = 3000
-    batch: int = 8
-    side: int = 192  # pixels
-    memory: int = 2400  # crops of which the teacher's maps are kept
-    learning_rate: float = 1e-3
+    batch: int = 10
+    side: int = 256  # pixels
+    memory: int = 1200  # crops of which the teacher's maps are kept
+    learning_rate: float = 5e-4
     weight_decay: float = 1e-4
     gram_weight: float = 1.0
+    gap_weight: float = 4.0
     gradient_weight: float = 0.0
     gradient_crops: int = 2  # of a batch, on each device, whose gradients are compared, with a weight above 0
-    painted: int = 3  # of the crops in a batch, once there are any
-    paint_every: int = 100  # steps
+    painted: int = 2  # in a batch, and as many styles of theirs, once there are any
+    paint_every: int = 30  # steps
     precision: str = "fp32"
     seed: int = 0
     checkpoint_seconds: float = 120.0
@@ -145,16 +149,17 @@ class Lesson(nn.Module):
         self.student = student
 
     def forward(
-        self, images: Tensor, targets: Mapping[str, Tensor], gradient: Tensor | None
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Relative squared errors of the features by layer, with that of the ``gradient``, and of the Gram matrices.
+        self, images: Tensor, targets: Mapping[str, Tensor], pairs: int, gradient: Tensor | None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Relative squared errors by layer: of features, with that of the ``gradient``, of Gram matrices, and of gaps.
 
         Args:
-            images: (B, 3, H, W) in [0, 1].
+            images: (B, 3, H, W) in [0, 1]; the first ``pairs`` are paintings, and their styles follow.
             targets: the teacher's maps of them, of the layers that are compared.
+            pairs: how many paintings there are.
             gradient: the teacher's :func:`pixel_gradient` of the first of them, or None.
         """
-        maps, grams = layer_errors(self.student, self.student(images), targets)
+        maps, grams, gaps = layer_errors(self.student, self.student(images), targets, pairs)
         if gradient is not None:
             # As it ships, with the statistics of batch norm fixed: no picture's gradient depends on the others.
             self.student.eval()
@@ -162,7 +167,7 @@ class Lesson(nn.Module):
             self.student.train()
             # Over all pictures together: one that is in its style already has hardly a gradient to compare.
             maps["gradient"] = (own - gradient).square().sum() / gradient.square().sum().clamp_min(1e-12)
-        return maps, grams
+        return maps, grams, gaps
 
     def teach(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The student in the teacher's place: P F at every layer."""
@@ -176,18 +181,32 @@ def apply(P: Tensor, maps: Tensor) -> Tensor:
 
 
 def layer_errors(
-    student: Student, features: Mapping[str, Tensor], targets: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Relative squared errors of the features, and of the Gram matrices, for every layer."""
-    maps, grams = {}, {}
+    student: Student, features: Mapping[str, Tensor], targets: Mapping[str, Tensor], pairs: int = 0
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Relative squared errors for every layer, means over the pictures: of features, Gram matrices and style gaps.
+
+    The gap is what a painting's Gram matrix G lacks of that of its style A: G − A, over A as in the style loss. The
+    first ``pairs`` pictures are paintings, and the next ones are their styles; without any there are no gaps.
+    """
+    maps, grams, gaps = {}, {}, {}
     for layer, target in targets.items():
         with full_precision(target):
             P = student.projection(layer)
             f, t = features[layer].flatten(2).float(), target.flatten(2).float()
-            maps[layer] = (P @ f - t).square().sum() / t.square().sum()
-            G, T = P @ (f @ f.mT) @ P.mT, t @ t.mT
-            grams[layer] = ((G - T).square().sum(dim=(1, 2)) / T.square().sum(dim=(1, 2)).clamp_min(1e-12)).mean()
-    return maps, grams
+            maps[layer] = _relative(P @ f - t, t).mean()
+            G, T = P @ (f @ f.mT) @ P.mT / f.shape[2], t @ t.mT / t.shape[2]
+            if layer in STYLE_LAYERS:
+                grams[layer] = _relative(G - T, T).mean()
+            if layer in STYLE_LAYERS and pairs:
+                wrong = G - T
+                gaps[layer] = _relative(wrong[:pairs] - wrong[pairs : 2 * pairs], T[pairs : 2 * pairs]).mean()
+    return maps, grams, gaps
+
+
+def _relative(error: Tensor, target: Tensor) -> Tensor:
+    """Squared errors over squares of the target (B,). One picture almost without features must not drown the others."""
+    energy = target.square().sum(dim=(1, 2)).clamp_min(1e-6)
+    return (error.square().sum(dim=(1, 2)) / energy).clamp_max(4)
 
 
 def pixel_gradient(
@@ -283,7 +302,7 @@ def read_training(path: str | Path) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        if not {"config", "student", "optimizer", "schedule", "step"} <= state.keys():
+        if not {"config", "student", "mean", "optimizer", "schedule", "step"} <= state.keys():
             raise KeyError
     except (OSError, EOFError, KeyError, AttributeError, RuntimeError, pickle.UnpicklingError) as error:
         raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error
@@ -315,7 +334,7 @@ def train(
         devices: how many processes share a batch; on a CPU they share its cores, too.
         device: ``cpu``, ``cuda`` or ``mps``.
         checkpoint: file that is written every ``config.checkpoint_seconds``, and continued from if it exists. Beside
-            it, in CHECKPOINT-memory-0, lies what the teacher saw (1.4 MB a crop of 192 px) until the training is over.
+            it, in CHECKPOINT-memory-0, lies what the teacher saw (4.7 MB a crop of 256 px) until the training is over.
         start_from: file of an earlier training, whatever its settings, with whose network this one begins.
         callback: receives a :class:`TrainProgress` after each step; returning True stops the run.
         log: receives a line now and then.
@@ -337,11 +356,11 @@ def train(
     generator = torch.Generator().manual_seed(config.seed)
     going_on = checkpoint is not None and Path(checkpoint).is_file()
     if leads and not going_on:
-        sample = augment(crops(images, FIRST_BATCHES * config.batch, config.side, generator), generator)
+        sample = augment(crops(images, FIRST_CROPS, min(FIRST_SIDE, config.side), generator), generator)
         if start_from is not None:
             fit_to_weights(student, read_start(start_from, student.architecture), sample)
         else:
-            fit_stem(student, teacher, sample[: 4 * config.batch])
+            fit_stem(student, teacher, sample[: FIRST_CROPS // 3])
             fit_to_teacher(student, teacher, sample, generator)
         start = evaluate(student, teacher, validation)
         came_from = "least squares" if start_from is None else start_from
@@ -353,6 +372,7 @@ def train(
         optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.05, final_div_factor=1e3
     )
     lesson, student_optimizer = fabric.setup(Lesson(student), optimizer)
+    mean = Mean(student)
     teacher.to(fabric.device)
 
     first = 0
@@ -361,6 +381,7 @@ def train(
         if state["config"] != asdict(config) or state.get("architecture") != student.architecture:
             raise ImpastoError(f"{checkpoint}: made with other settings; remove it or train with the same ones")
         student.load_state_dict(state["student"])
+        mean.weights = state["mean"]
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         first = state["step"]
@@ -373,6 +394,7 @@ def train(
                 "config": asdict(config),
                 "architecture": student.architecture,
                 "student": student.state_dict(),
+                "mean": mean.weights,
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
                 "step": done,
@@ -383,22 +405,22 @@ def train(
         # What least squares found is worth minutes, and the files of the memory are never without their checkpoint.
         keep(0)
 
-    # Every process remembers its own part of the crops: first the fresh ones, then those that the student paints.
+    # Every process remembers its own part of the crops: first the fresh ones, then the paintings and their styles.
     part, filling = config.batch // devices, -(-config.memory // config.batch)  # crops, steps
     fresh_rows = filling * part
-    painting = len(range(fabric.global_rank, len(KEPT) * config.painted, devices))  # rows
-    shown = len(range(fabric.global_rank, config.painted, devices))  # of them in every batch
+    shown = len(range(fabric.global_rank, config.painted, devices))  # pairs in every batch, and new ones at a time
+    each = KEPT + 1  # rows of a pair: the style is the last one
     scratch = tempfile.TemporaryDirectory() if checkpoint is None else None  # Gone with this call, whatever ends it.
     folder = f"{checkpoint}-memory-{fabric.global_rank}" if scratch is None else scratch.name
     paintings = (config.steps - 1) // config.paint_every
     if scratch is None and not going_on:
         shutil.rmtree(folder, ignore_errors=True)
-    memory = Memory(folder, fresh_rows + paintings * painting, config.side, TAUGHT)
+    memory = Memory(folder, fresh_rows + paintings * shown * each, config.side, TAUGHT)
     if 0 < first < config.steps and not memory.found:
         raise ImpastoError(f"{folder}: what VGG-19 saw so far is gone; remove {checkpoint} to begin anew")
 
     def remember(row: int, pictures: Tensor) -> None:
-        own = (pictures[fabric.global_rank :: devices] * 255).round().byte()
+        own = (pictures * 255).round().byte()
         with torch.no_grad(), fabric.autocast():
             memory.write(row, own, teacher(own.to(fabric.device).float() / 255, TAUGHT))
 
@@ -409,19 +431,24 @@ def train(
         # A generator for each step makes a resumed run see what an undisturbed one would have seen.
         generator.manual_seed(config.seed * 1_000_003 + step + 1)
         if step < filling:
-            remember(step * part, augment(crops(images, config.batch, config.side, generator), generator))
+            everyone = augment(crops(images, config.batch, config.side, generator), generator)
+            remember(step * part, everyone[fabric.global_rank :: devices])
         painted = step // config.paint_every if config.painted else 0
         if painted and step % config.paint_every == 0:
-            pairs = [crops(images, config.painted, config.side, generator) for _ in ("contents", "styles")]
-            pictures = paint(student, pairs[0], pairs[1], generator) if leads else None
-            remember(fresh_rows + (painted - 1) * painting, cast(Tensor, fabric.broadcast(pictures)))
+            contents, styles = (crops(images, config.painted, config.side, generator) for _ in range(2))
+            pictures = paint_all(mean.student(), contents, styles, generator) if leads else None
+            pictures = cast(Tensor, fabric.broadcast(pictures))[fabric.global_rank :: devices]
+            remember(fresh_rows + (painted - 1) * shown * each, pictures.flatten(0, 1))
             # Who painted drew numbers that the other processes did not.
             generator.manual_seed(-(config.seed * 1_000_003 + step + 1))
         rows = torch.randint(min(step + 1, filling) * part, (part,), generator=generator)
-        if painted:
-            last = painted * painting
-            recent = torch.randint(max(0, last - PAINTED_KEPT // devices), last, (shown,), generator=generator)
-            rows[:shown] = fresh_rows + recent
+        pairs = min(shown, part // 2) if painted else 0
+        if pairs:
+            last = painted * shown
+            recent = torch.randint(max(0, last - PAINTED_KEPT // devices), last, (pairs,), generator=generator)
+            first_rows = fresh_rows + recent * each
+            rows[:pairs] = first_rows + torch.randint(KEPT, (pairs,), generator=generator)
+            rows[pairs : 2 * pairs] = first_rows + KEPT
         batch, targets = memory.read(rows.tolist())
         batch = batch.to(fabric.device)
         targets = {layer: maps.to(fabric.device) for layer, maps in targets.items()}
@@ -430,15 +457,16 @@ def train(
         if config.gradient_weight:
             with fabric.autocast():
                 gradient = pixel_gradient(teacher, batch[: config.gradient_crops])
-        maps, grams = lesson(batch, targets, gradient)
+        maps, grams, gaps = lesson(batch, targets, pairs, gradient)
         compared = maps.pop("gradient", None)
-        loss = torch.stack([*maps.values(), *(config.gram_weight * value for value in grams.values())]).sum()
+        terms = ((1.0, maps), (config.gram_weight, grams), (config.gap_weight, gaps))
+        loss = torch.stack([weight * value for weight, term in terms for value in term.values()]).sum()
         if compared is not None:
             loss = loss + config.gradient_weight * compared
             maps["gradient"] = compared
         student_optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
-        fabric.clip_gradients(lesson, student_optimizer, max_norm=5.0, error_if_nonfinite=False)
+        fabric.clip_gradients(lesson, student_optimizer, max_norm=3.0, error_if_nonfinite=False)
         # One exchange between the processes and one wait for the device, for all of them.
         said = cast(Tensor, fabric.all_reduce(torch.stack([loss.detach(), *(v.detach() for v in maps.values())])))
         values = said.tolist()
@@ -446,6 +474,7 @@ def train(
             raise ImpastoError(f"step {step + 1}: the loss is not a number; lower --learning-rate")
         student_optimizer.step()
         schedule.step()
+        mean.update(student, step)
 
         done, now = step + 1, time.monotonic()
         stop = False
@@ -460,6 +489,7 @@ def train(
     keep(done)
     errors = {}
     if leads:
+        student = mean.student()
         errors = evaluate(student, teacher, validation)
         card = {"errors": {k: round(v, 4) for k, v in errors.items()}, "config": asdict(config)}
         export(student, out, card)
@@ -471,9 +501,37 @@ def train(
     return cast(dict[str, float], fabric.broadcast(errors))
 
 
-def paint(student: Student, contents: Tensor, styles: Tensor, generator: torch.Generator) -> Tensor:
-    """What the student would paint if it shipped now, (B, 3, H, W) in [0, 1]."""
+class Mean:
+    """The mean of the student's weights over the last steps: a better student than any of them."""
+
+    def __init__(self, student: Student) -> None:
+        self.architecture = student.architecture
+        self.weights = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, student: Student, step: int) -> None:
+        """After step number ``step`` (0-based). At first the mean is over fewer steps, so that it soon moves on."""
+        share = max(1 / MEAN_OF, 1 / (2 + step / 10))
+        for name, tensor in student.state_dict().items():
+            if tensor.dtype.is_floating_point:
+                self.weights[name].lerp_(tensor, share)
+            else:  # How many batches batch norm has counted.
+                self.weights[name].copy_(tensor)
+
+    def student(self) -> Student:
+        """With these weights."""
+        student = Student(self.architecture).to(self.weights["scales"].device)
+        student.load_state_dict(self.weights)
+        return student.eval()
+
+
+def paint_all(student: Student, contents: Tensor, styles: Tensor, generator: torch.Generator) -> Tensor:
+    """What the student would paint if it shipped now, and after each painting its style: (B, KEPT + 1, 3, H, W)."""
     device = student.mean.device
     tensors = {name: tensor.float() for name, tensor in fold(student).items()}
     painter = Compact.from_tensors(tensors, student.architecture).to(device)
-    return paint_batch(painter, contents.to(device), styles.to(device), generator).cpu()
+    pairs = []
+    for content, style in zip(contents.split(1), styles.split(1), strict=True):
+        pictures = paint(painter, content.to(device), style.to(device), generator)
+        pairs.append(torch.cat([pictures.cpu(), style]))
+    return torch.stack(pairs)

@@ -73,13 +73,15 @@ def fit_to_teacher(student: Student, teacher: Extractor, images: Tensor, generat
         generator: draws the positions.
     """
     names = [name for name, _ in student.architecture]
-    targets = teacher(images, names)
+    # What stands for no layer of the teacher tries to be the next one that does.
+    models = {name: next(layer for layer in names[at:] if layer in teacher.layers) for at, name in enumerate(names)}
+    targets = teacher(images, sorted(set(models.values())))
 
     def convolve(name: str, hidden: Tensor) -> Tensor:
         if name == "relu1_1":
             return student.convolve(name, hidden)
         convolution, norm = cast(nn.Conv2d, student.convolutions[name]), cast(nn.BatchNorm2d, student.norms[name])
-        target = targets[name]
+        target = targets[models[name]]
         patches, rows = _sample(hidden, target[:, _choose(target, convolution.out_channels)], 3, generator)
         solution = _solve(patches, rows)
         convolution.weight.copy_(solution[:-1].T.view(convolution.weight.shape))

@@ -1,8 +1,8 @@
-"""Training images that only an optimizer makes: half-finished and over-finished paintings.
+"""Training images that only an optimizer makes: paintings, half-finished and finished.
 
 An extractor that has seen photographs and paintings only is blind to what refinement invents where nobody looked: noise
-and ringing that please the small network and not VGG-19. So the network in training paints, with the package's own
-refinement, and what it painted is shown to the teacher.
+and ringing, or strokes of the wrong size, that please the small network and not VGG-19. So the network in training
+paints as it would after it shipped, and what it painted is shown to the teacher.
 """
 
 from __future__ import annotations
@@ -10,36 +10,46 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
-from impasto.refine.objective import Objective, Weights
-from impasto.refine.optimizer import State, adam, rate
+from impasto.features.extractor import Extractor
+from impasto.refine.checkpoint import Position
+from impasto.refine.descend import descend
+from impasto.refine.pyramid import fit, plan
+from impasto.settings import Settings
 
-__all__ = ["KEPT", "paint_batch"]
+__all__ = ["KEPT", "paint"]
 
-#: Steps of a painting, and after which of them it is kept.
-STEPS = 60
-KEPT = (8, 25, 60)
+#: Pictures that are kept of a painting: one on the way, at the finest scale, and the finished one.
+KEPT = 2
+#: Every second painting has the default λ; the others draw theirs between almost pure texture and hardly touched, as
+#: powers of ten.
+LEAST, MOST = -4.2, -2.3
 
 
-def paint_batch(extractor: Extractor, contents: Tensor, styles: Tensor, generator: torch.Generator) -> Tensor:
-    """Paint every content in its style, as ``extractor`` sees it.
+def paint(extractor: Extractor, content: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
+    """Paint ``content`` in ``style`` as ``extractor`` sees it, with the default steps.
 
     Args:
         extractor: the network in training, as it would ship now.
-        contents: (B, 3, H, W) in [0, 1].
-        styles: (B, 3, H, W) in [0, 1].
-        generator: draws λ, from pure texture to hardly touched.
+        content: (1, 3, H, W) in [0, 1].
+        style: (1, 3, H', W') in [0, 1].
+        generator: draws λ, and the step that is kept.
 
     Returns:
-        (len(KEPT) · B, 3, H, W) in [0, 1]: each picture at several moments.
+        (KEPT, 3, H, W) in [0, 1].
     """
-    content_weight = 10 ** float(torch.rand((), generator=generator) * 3 - 5)
-    weights = Weights(content_weight, {CONTENT_LAYER: 1.0}, dict.fromkeys(STYLE_LAYERS, 0.2), (1.0,))
-    objective = Objective(extractor, contents, [styles], weights)
-    state, kept = State(contents), []
-    for step in range(STEPS):
-        gradient, _ = objective(state.image)
-        state = adam(state, gradient, rate(step, STEPS))
-        if step + 1 in KEPT:
-            kept.append(state.image)
+    usual, power, moment = torch.rand(3, generator=generator).tolist()
+    settings = Settings() if usual < 0.5 else Settings(content_weight=10 ** (LEAST + (MOST - LEAST) * power))
+    scales = plan(max(content.shape[-2:]))
+    halfway = 1 + int(moment * (scales[-1].steps - 1))
+    kept = []
+
+    def keep(position: Position) -> None:
+        if (position.level, position.step) == (len(scales) - 1, halfway) and position.state is not None:
+            kept.append(position.state.image)
+
+    def start(size: tuple[int, int]) -> Tensor:
+        return fit(content, max(size))
+
+    detail, weights = settings.resolved_detail(), settings.weights(1)
+    kept.append(descend(content, [style], extractor, weights, scales, "lbfgs", start, detail=detail, after_step=keep))
     return torch.cat(kept)
