@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -25,11 +26,11 @@ from impasto.training import distil, initialize
 from impasto.training.distil import (
     FROZEN,
     Lesson,
-    Mean,
     Student,
     TrainConfig,
     TrainProgress,
     export,
+    follow,
     layer_errors,
     pixel_gradient,
     train,
@@ -278,16 +279,16 @@ def test_errors_are_those_of_their_formulas() -> None:
 def test_the_mean_follows_the_weights_and_lies_between_them() -> None:
     torch.manual_seed(0)
     student = Student(NARROW)
-    mean, weight = Mean(student), student.convolutions["relu3_1"].weight
+    mean, weight = copy.deepcopy(student), student.convolutions["relu3_1"].weight
     first = weight.detach().clone()
     with torch.no_grad():
         weight += 1
-    mean.update(student, 0)
-    near = (mean.student().convolutions["relu3_1"].weight - first).mean().item()  # type: ignore[operator]
+    follow(mean, student, 0)
+    near = (mean.convolutions["relu3_1"].weight - first).mean().item()  # type: ignore[operator]
     assert near == pytest.approx(0.5), "half of it is new after the first step"
     for step in range(1, 2000):
-        mean.update(student, step)
-    assert torch.allclose(mean.student().convolutions["relu3_1"].weight, weight, atol=0.02)  # type: ignore[arg-type]
+        follow(mean, student, step)
+    assert torch.allclose(mean.convolutions["relu3_1"].weight, weight, atol=0.02)  # type: ignore[arg-type]
 
 
 def test_pixel_gradient_is_that_of_the_refinement() -> None:

@@ -16,6 +16,7 @@ difference between the Gram matrices of the painting and those of its style. Thi
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 import shutil
@@ -372,7 +373,8 @@ def train(
         optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.05, final_div_factor=1e3
     )
     lesson, student_optimizer = fabric.setup(Lesson(student), optimizer)
-    mean = Mean(student)
+    # What ships, and paints: a better student than any single step leaves.
+    mean = copy.deepcopy(student).eval().requires_grad_(False)
     teacher.to(fabric.device)
 
     first = 0
@@ -381,7 +383,7 @@ def train(
         if state["config"] != asdict(config) or state.get("architecture") != student.architecture:
             raise ImpastoError(f"{checkpoint}: made with other settings; remove it or train with the same ones")
         student.load_state_dict(state["student"])
-        mean.weights = state["mean"]
+        mean.load_state_dict(state["mean"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         first = state["step"]
@@ -394,7 +396,7 @@ def train(
                 "config": asdict(config),
                 "architecture": student.architecture,
                 "student": student.state_dict(),
-                "mean": mean.weights,
+                "mean": mean.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
                 "step": done,
@@ -436,7 +438,7 @@ def train(
         painted = step // config.paint_every if config.painted else 0
         if painted and step % config.paint_every == 0:
             contents, styles = (crops(images, config.painted, config.side, generator) for _ in range(2))
-            pictures = paint_all(mean.student(), contents, styles, generator) if leads else None
+            pictures = paint_all(mean, contents, styles, generator) if leads else None
             pictures = cast(Tensor, fabric.broadcast(pictures))[fabric.global_rank :: devices]
             remember(fresh_rows + (painted - 1) * shown * each, pictures.flatten(0, 1))
             # Who painted drew numbers that the other processes did not.
@@ -474,7 +476,7 @@ def train(
             raise ImpastoError(f"step {step + 1}: the loss is not a number; lower --learning-rate")
         student_optimizer.step()
         schedule.step()
-        mean.update(student, step)
+        follow(mean, student, step)
 
         done, now = step + 1, time.monotonic()
         stop = False
@@ -489,10 +491,9 @@ def train(
     keep(done)
     errors = {}
     if leads:
-        student = mean.student()
-        errors = evaluate(student, teacher, validation)
+        errors = evaluate(mean, teacher, validation)
         card = {"errors": {k: round(v, 4) for k, v in errors.items()}, "config": asdict(config)}
-        export(student, out, card)
+        export(mean, out, card)
     if scratch is not None:
         scratch.cleanup()
     elif done == config.steps:
@@ -501,28 +502,18 @@ def train(
     return cast(dict[str, float], fabric.broadcast(errors))
 
 
-class Mean:
-    """The mean of the student's weights over the last steps: a better student than any of them."""
+@torch.no_grad()
+def follow(mean: Student, student: Student, step: int) -> None:
+    """The running mean of the weights, and of what batch norm knows, takes in those after step ``step`` (0-based).
 
-    def __init__(self, student: Student) -> None:
-        self.architecture = student.architecture
-        self.weights = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, student: Student, step: int) -> None:
-        """After step number ``step`` (0-based). At first the mean is over fewer steps, so that it soon moves on."""
-        share = max(1 / MEAN_OF, 1 / (2 + step / 10))
-        for name, tensor in student.state_dict().items():
-            if tensor.dtype.is_floating_point:
-                self.weights[name].lerp_(tensor, share)
-            else:  # How many batches batch norm has counted.
-                self.weights[name].copy_(tensor)
-
-    def student(self) -> Student:
-        """With these weights."""
-        student = Student(self.architecture).to(self.weights["scales"].device)
-        student.load_state_dict(self.weights)
-        return student.eval()
+    At first it is over fewer steps, so that it soon moves on.
+    """
+    share = max(1 / MEAN_OF, 1 / (2 + step / 10))
+    own, new = (
+        [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+        for network in (mean, student)
+    )
+    torch._foreach_lerp_(own, new, share)
 
 
 def paint_all(student: Student, contents: Tensor, styles: Tensor, generator: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from impasto.features.extractor import Extractor
 from impasto.refine.checkpoint import Position
 from impasto.refine.descend import descend
-from impasto.refine.pyramid import fit, plan
+from impasto.refine.pyramid import plan
 from impasto.settings import Settings
 
 __all__ = ["KEPT", "paint"]
@@ -47,9 +47,8 @@ def paint(extractor: Extractor, content: Tensor, style: Tensor, generator: torch
         if (position.level, position.step) == (len(scales) - 1, halfway) and position.state is not None:
             kept.append(position.state.image)
 
-    def start(size: tuple[int, int]) -> Tensor:
-        return fit(content, max(size))
-
     detail, weights = settings.resolved_detail(), settings.weights(1)
-    kept.append(descend(content, [style], extractor, weights, scales, "lbfgs", start, detail=detail, after_step=keep))
-    return torch.cat(kept)
+    finished = descend(
+        content, [style], extractor, weights, scales, "lbfgs", lambda size: content, detail=detail, after_step=keep
+    )
+    return torch.cat([*kept, finished])
