@@ -14,16 +14,21 @@ if TYPE_CHECKING:
     from impasto import samples
     from impasto.features import load_extractor
     from impasto.measurement import measure
-    from impasto.painting import Painting, Progress, stylize
+    from impasto.job import Job
+    from impasto.painting import Painting, Progress
     from impasto.recipe import Recipe
+    from impasto.settings import Settings
+    from impasto.paint import stylize
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ImpastoError",
+    "Job",
     "Painting",
     "Progress",
     "Recipe",
+    "Settings",
     "__version__",
     "load_extractor",
     "measure",
@@ -33,12 +38,14 @@ __all__ = [
 
 _HOMES = {
     "Painting": "impasto.painting",
-    "Progress": "impasto.painting",
+    "Job": "impasto.job",
+    "Progress": "impasto.job",
     "Recipe": "impasto.recipe",
+    "Settings": "impasto.settings",
     "load_extractor": "impasto.features",
     "measure": "impasto.measurement",
     "samples": "impasto.samples",
-    "stylize": "impasto.painting",
+    "stylize": "impasto.paint",
 }
 
 

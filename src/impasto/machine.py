@@ -6,23 +6,27 @@ import ctypes
 import mmap
 import os
 import sys
-from contextlib import suppress
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache, wraps
 from pathlib import Path
-from typing import Literal
+from typing import Literal, ParamSpec, TypeVar
 
 import torch
 
 from impasto.errors import ImpastoError
 
 __all__ = [
+    "forked",
     "give_memory_back",
     "has_fast_bf16",
     "keep_freed_memory",
     "machine_memory",
+    "own_torch",
     "resident_memory",
     "resolve_device",
     "resolve_precision",
+    "with_own_torch",
 ]
 
 #: Where Linux tells how much memory a container may take: of cgroups in version 2 and 1.
@@ -33,6 +37,67 @@ CONTAINER_LIMITS = (
 
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+#: Whether this process is the child of one that had loaded this module.
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def forked() -> bool:
+    """Whether this process is the child of a fork of one that had loaded this module."""
+    return _forked
+
+
+@contextmanager
+def own_torch(threads: int | None = None) -> Iterator[None]:
+    """Torch as the library needs it, whatever the caller has set; afterwards all is as it was.
+
+    Gradients are on, inference mode and autocast are off, tensors are float32 on the CPU unless said otherwise, and the
+    global random numbers do not advance.
+
+    Args:
+        threads: CPU threads to take; None for what torch is set to. In the child of a fork torch's threads are gone,
+            and work that is given to them never ends: there it is one.
+    """
+    dtype, count = torch.get_default_dtype(), torch.get_num_threads()
+    with ExitStack() as stack:
+        stack.callback(torch.set_default_dtype, dtype)
+        stack.callback(torch.set_num_threads, count)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":  # It costs a little at every call of torch.
+            stack.enter_context(torch.device("cpu"))
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        torch.set_default_dtype(torch.float32)
+        wanted = 1 if _forked else threads
+        if wanted is not None:
+            torch.set_num_threads(wanted)
+        yield
+
+
+def with_own_torch(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Decorator: the function runs under :func:`own_torch`."""
+
+    @wraps(function)
+    def run(*args: Parameters.args, **keywords: Parameters.kwargs) -> Result:
+        with own_torch():
+            return function(*args, **keywords)
+
+    return run
 
 
 def resolve_device(name: str) -> Device:
@@ -50,7 +115,8 @@ def resolve_device(name: str) -> Device:
         return next(device for device in reversed(there) if there[device])
     device = next((device for device in there if device == name and there[device]), None)
     if device is None:
-        raise ImpastoError(f"--device {name}: not on this machine; there is {', '.join(d for d in there if there[d])}")
+        there_is = ", ".join(device for device in there if there[device])
+        raise ImpastoError(f"{name} is not on this machine; there is {there_is}", setting="device")
     return device
 
 

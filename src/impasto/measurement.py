@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from impasto.features import load_extractor
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
-from impasto.images import load_image, resize
+from impasto.images import MAX_PIXELS, Source, listed, load_image, resize
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, style_share, total_loss
-from impasto.painting import Source, listed
+from impasto.machine import with_own_torch
 from impasto.refine.pyramid import fit_style
 from impasto.settings import Settings
 
@@ -42,16 +42,18 @@ class Measurement:
     extractor: str
 
 
+@with_own_torch
 @torch.no_grad()
 def measure(
     output: Source,
     content: Source,
     styles: Source | Sequence[Source],
     *,
-    style_weights: Sequence[float] | None = None,
+    style_weights: float | Sequence[float] | None = None,
     content_weight: float = 1e-3,
     extractor: str = "vgg19",
-    max_pixels: int = 64_000_000,
+    threads: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Measurement:
     """Measure ``output`` against the photograph and the paintings that it was made of.
 
@@ -64,6 +66,7 @@ def measure(
         style_weights: one weight for each painting; equal ones if None.
         content_weight: λ.
         extractor: ``vgg19`` is the one that counts; ``compact``, ``auto`` or a file of weights.
+        threads: CPU threads; None for torch's choice.
         max_pixels: the most pixels that an image may have.
 
     Raises:
@@ -73,9 +76,8 @@ def measure(
     from kornia.metrics import ssim
 
     paintings = listed(styles)
-    weights = Settings.check(
-        {"content_weight": content_weight, "style_weights": tuple(style_weights) if style_weights else None}
-    ).weights(len(paintings))
+    settings = Settings.check({"content_weight": content_weight, "style_weights": style_weights})
+    shares = settings.shares(len(paintings))
     network = load_extractor(extractor)
     picture = load_image(output, max_pixels=max_pixels, role="output").tensor
     height, width = picture.shape[-2:]
@@ -92,7 +94,7 @@ def measure(
         grams.append({layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS})
 
     targets = {
-        layer: blend_grams([gram[layer] for gram in grams], list(weights.style_weights)) for layer in STYLE_LAYERS
+        layer: blend_grams([gram[layer] for gram in grams], list(shares)) for layer in STYLE_LAYERS
     }
     painted, untouched = (
         {layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS} for maps in (at_output, at_content)
@@ -102,7 +104,7 @@ def measure(
     return Measurement(
         content_loss=content_term.item(),
         style_loss=style_term.item(),
-        total_loss=total_loss(content_term, style_term, content_weight).item(),
+        total_loss=total_loss(content_term, style_term, settings.content_weight).item(),
         style_share=style_share(painted, untouched, targets).item(),
         content_error=content_term.item(),
         ssim=ssim(picture, photograph, window_size=11).mean().item(),

@@ -130,14 +130,14 @@ class Recipe:
             raise ImpastoError(f"{path}: {error}") from error
 
 
-def locate(input: Input, *, beside: str | Path, override: str | Path | None = None, option: str = "--content") -> Path:
+def locate(input: Input, *, beside: str | Path, override: str | Path | None = None, option: str = "content") -> Path:
     """The file that a recipe calls ``input``: as typed, or else in the folder of the picture.
 
     Args:
         input: what to find.
         beside: the picture that carries the recipe, or its folder.
         override: the file to take instead, given by the user.
-        option: the option with which the user gives it, for the message.
+        option: the setting with which the user gives it, for the message.
 
     Raises:
         ImpastoError: there is no such file, or the ones there are differ from the recipe's by hash.
@@ -158,10 +158,10 @@ def locate(input: Input, *, beside: str | Path, override: str | Path | None = No
             return path
     if found:
         raise ImpastoError(
-            f"{found[0]} is not the file the picture was made from (its SHA-256 differs): give that one with {option}"
+            f"{found[0]} is not the file the picture was made from (its SHA-256 differs): give that one with `{option}`"
         )
     missing = input.name if override is None else override
-    raise ImpastoError(f"{missing} is not there: say where it lies now with {option} FILE")
+    raise ImpastoError(f"{missing} is not there: say where it lies now with `{option}`")
 
 
 def _sha256(path: Path) -> str:

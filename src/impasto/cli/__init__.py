@@ -16,16 +16,13 @@ from impasto.cli import (
     doctor,
     export,
     features,
-    generate,
     measure,
-    predict,
     rerun,
     stylize,
     sweep,
-    train,
     weights,
 )
-from impasto.cli.options import Debug
+from impasto.cli.options import Debug, spell
 from impasto.cli.report import flush, note, say
 from impasto.errors import ImpastoError
 
@@ -46,9 +43,6 @@ app.command("rerun")(rerun.rerun)
 app.add_typer(weights.app, name="weights")
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
-app.add_typer(train.app, name="train")
-app.add_typer(predict.app, name="predict")
-app.add_typer(generate.app, name="generate")
 app.add_typer(export.app, name="export")
 
 
@@ -81,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    _open_standard_streams()
     # A file name that the terminal's encoding cannot show is no reason to fail.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -100,16 +95,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _open_standard_streams() -> None:
+    """Put nothing where a standard stream is closed: else the next file that is opened takes its place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def _explain(error: Exception, *, debug: bool) -> int:
     """One line about ``error`` on stderr, after its traceback if that was asked for; returns the exit code."""
     if debug:
         traceback.print_exception(error)
     if isinstance(error, ImpastoError):
-        note(f"error: {error}")
+        note(f"error: {error.spelled(spell)}")
         return 2
     if _is_usage_error(error):
         message: str = error.format_message()  # type: ignore[attr-defined]
-        note(f"error: {message.replace('Value error, ', '')}")
+        note(f"error: {message}")
         return 2
     if isinstance(error, OSError) and error.filename is not None:
         # A disk that is full, a folder that may not be written: the user's to mend, though no check of ours named it.

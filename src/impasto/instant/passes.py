@@ -7,8 +7,8 @@ over the tiles. So the picture is the one that a machine with enough memory woul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,8 +16,9 @@ from torch import Tensor
 from impasto.machine import give_memory_back
 from impasto.networks.autoencoder import MULTIPLE, Code, grain_corner, pad
 from impasto.networks.moments import Moments, moments, pool_moments
+from impasto.tiles import Tile, cut, equal_parts
 
-__all__ = ["TILE", "Painter", "blend", "encode", "paint"]
+__all__ = ["TILE", "Painter", "blend", "encode", "one_pass"]
 
 #: Side of a tile, in pixels, without its surroundings; a multiple of :data:`MULTIPLE`.
 TILE = 768
@@ -54,57 +55,6 @@ class Painter(Protocol):
         """Paint a whole picture, or the tile at ``corner`` (row, column) of one that has ``content_code``."""
 
 
-class Tile(NamedTuple):
-    """Part of a picture: the window that is looked at, and the rows and columns of it that count.
-
-    Attributes:
-        top: first row of the picture that counts.
-        left: first column.
-        bottom: row behind the last.
-        right: column behind the last.
-        above: rows of the window before ``top``.
-        before: columns of the window before ``left``.
-        window: of the picture.
-    """
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-    above: int
-    before: int
-    window: tuple[slice, slice]
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """Row and column of the picture where the window begins."""
-        rows, columns = self.window
-        return rows.start, columns.start
-
-    def inside(self, image: Tensor, scale: int = 0) -> Tensor:
-        """The part of (1, C, h / 2ˢ, w / 2ˢ), made of the window, that counts."""
-        rows = slice(self.above >> scale, (self.above + self.bottom - self.top) >> scale)
-        columns = slice(self.before >> scale, (self.before + self.right - self.left) >> scale)
-        return image[..., rows, columns]
-
-
-def cut(height: int, width: int, margin: int, tile: int) -> Iterator[Tile]:
-    """Tiles that cover a picture, row by row.
-
-    Args:
-        height: of the picture.
-        width: of the picture.
-        margin: pixels around a tile that are looked at, a multiple of :data:`MULTIPLE`.
-        tile: side of a tile, a multiple of :data:`MULTIPLE`. The last ones may be smaller.
-    """
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            bottom, right = min(top + tile, height), min(left + tile, width)
-            above, before = min(margin, top), min(margin, left)
-            window = (slice(top - above, bottom + margin), slice(left - before, right + margin))
-            yield Tile(top, left, bottom, right, above, before, window)
-
-
 def at_once(image: Tensor, margin: int, tile: int) -> bool:
     """Whether the picture is no larger than a tile with its surroundings."""
     return image.shape[-2] * image.shape[-1] <= (tile + 2 * margin) ** 2
@@ -123,12 +73,12 @@ def encode(painter: Painter, image: Tensor, tile: int = TILE) -> Code:
     parts: list[list[Moments]] = []
     counts: list[int] = []
     height, width = (side + -side % MULTIPLE for side in image.shape[-2:])
-    for piece in cut(height, width, painter.sight, tile):
+    for piece in _tiles(height, width, painter.sight, tile):
         window = pad(image[(..., *piece.window)])
         found = [moments(piece.inside(window))]
         found += [moments(piece.inside(part, scale)) for scale, part in enumerate(painter.features(window))]
         parts.append([Moments(*(part.double() for part in pair)) for pair in found])
-        counts.append((piece.bottom - piece.top) * (piece.right - piece.left))
+        counts.append((piece.rows.stop - piece.rows.start) * (piece.columns.stop - piece.columns.start))
         del window, found
         give_memory_back()
     pooled = [pool_moments(part, counts) for part in zip(*parts, strict=True)]
@@ -146,7 +96,7 @@ def blend(codes: Sequence[Code], shares: Sequence[float]) -> Code:
     return Code(*(mean(parts) for parts in zip(*codes, strict=True)))
 
 
-def paint(
+def one_pass(
     painter: Painter,
     content: Tensor,
     style: Code,
@@ -154,7 +104,6 @@ def paint(
     *,
     seed: int = 0,
     tile: int = TILE,
-    finish: Callable[[Tensor, Tensor], Tensor] = lambda output, content: output,
     after_tile: Callable[[int, int], None] = lambda done, tiles: None,
 ) -> Tensor:
     """Paint a picture of any size.
@@ -165,28 +114,31 @@ def paint(
         style: the code to paint in.
         strength: from 0, the content, to 1, the style.
         seed: of the grain.
-        tile: side of the tiles; a picture no larger than a tile with its surroundings is painted at once.
-        finish: what happens to the pixels of an output, given those of its content.
+        tile: side of a tile; a picture no larger than a tile with its surroundings is painted at once.
         after_tile: is told how many tiles are done, and of how many.
 
     Returns:
         The output (1, 3, H, W), sRGB in [0, 1], on the CPU.
     """
-    height, width = content.shape[-2:]
     first_row, first_column = grain_corner(seed)
     if at_once(content, painter.margin, tile):
-        output = finish(painter.paint(content, style, strength, None, (first_row, first_column)), content)
+        output = painter.paint(content, style, strength, None, (first_row, first_column))
         after_tile(1, 1)
         return output
     own = encode(painter, content, tile)
     output = torch.empty_like(content)
-    tiles = list(cut(height, width, painter.margin, tile))
+    tiles = _tiles(content.shape[-2], content.shape[-1], painter.margin, tile)
     for done, piece in enumerate(tiles, start=1):
-        window = content[(..., *piece.window)]
-        corner = (first_row + piece.corner[0], first_column + piece.corner[1])
-        painted = piece.inside(painter.paint(window, style, strength, own, corner))
-        output[..., piece.top : piece.bottom, piece.left : piece.right] = finish(painted, piece.inside(window))
+        rows, columns = piece.window
+        window = content[..., rows, columns]
+        painted = painter.paint(window, style, strength, own, (first_row + rows.start, first_column + columns.start))
+        output[..., piece.rows, piece.columns] = piece.inside(painted)
         del window, painted
         give_memory_back()
         after_tile(done, len(tiles))
     return output
+
+
+def _tiles(height: int, width: int, margin: int, side: int) -> list[Tile]:
+    """Tiles of ``side`` pixels, and ``margin`` around them; both are multiples of :data:`MULTIPLE`."""
+    return list(cut(equal_parts(height, side), equal_parts(width, side), margin, (height, width)))
