@@ -13,12 +13,12 @@ from impasto.errors import ImpastoError
 if TYPE_CHECKING:
     from impasto import samples
     from impasto.features import load_extractor
-    from impasto.measurement import measure
     from impasto.job import Job
+    from impasto.measurement import measure
+    from impasto.paint import stylize
     from impasto.painting import Painting, Progress
     from impasto.recipe import Recipe
     from impasto.settings import Settings
-    from impasto.paint import stylize
 
 __version__ = "0.1.0"
 

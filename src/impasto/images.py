@@ -77,9 +77,7 @@ def listed(styles: Source | Sequence[Source]) -> list[Source]:
     return [styles] if alone else list(styles)  # type: ignore[list-item, arg-type]
 
 
-def load_image(
-    source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "image"
-) -> Picture:
+def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "image") -> Picture:
     """Read a picture.
 
     Files may be JPEG, PNG, WebP or TIFF (GIF and BMP are read too) in any bit depth and color mode. EXIF's orientation
@@ -111,7 +109,9 @@ def load_image(
             pixels = decode_file(file, label, max_pixels)
             sha256 = stream_sha256(file)
     else:
-        raise ImpastoError(f"{role}: {type(source).__name__} is no picture; give a path, a PIL image, a tensor or an array")
+        raise ImpastoError(
+            f"{role}: {type(source).__name__} is no picture; give a path, a PIL image, a tensor or an array"
+        )
     tensor = torch.from_numpy(pixels.color)[None]
     alpha = None if pixels.alpha is None else torch.from_numpy(pixels.alpha)[None]
     notices = tuple(f"{label}: {notice}" for notice in pixels.notices)

@@ -93,9 +93,7 @@ def measure(
         maps = network(style, STYLE_LAYERS)
         grams.append({layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS})
 
-    targets = {
-        layer: blend_grams([gram[layer] for gram in grams], list(shares)) for layer in STYLE_LAYERS
-    }
+    targets = {layer: blend_grams([gram[layer] for gram in grams], list(shares)) for layer in STYLE_LAYERS}
     painted, untouched = (
         {layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS} for maps in (at_output, at_content)
     )

@@ -233,9 +233,7 @@ class OnePass(Run):
 
         style = blend(codes, self.settings.shares(len(codes)))
         seed, strength = self.settings.seed, self.settings.strength
-        image = one_pass(
-            self.painter, self.photograph.tensor, style, strength, seed=seed, after_tile=after_tile
-        )
+        image = one_pass(self.painter, self.photograph.tensor, style, strength, seed=seed, after_tile=after_tile)
         self.seconds = time.monotonic() - self.began
         return image
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Tile", "cut", "even_parts", "equal_parts", "whole"]
+__all__ = ["Tile", "cut", "equal_parts", "even_parts", "whole"]
 
 
 class Tile(NamedTuple):

@@ -7,9 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.cli.options import Debug, Json, Quiet, one_voice, options_of
-from impasto.cli.run import run_job
-from impasto.errors import ImpastoError
+from impasto.cli.options import Debug, Json, Quiet, options_of
 from impasto.job import Job
 from impasto.settings import Settings
 

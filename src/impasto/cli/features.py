@@ -43,9 +43,7 @@ def features(
     ] = None,
     channels: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help=f"Maps in a section (default: {CHANNELS}).", min=1, show_default=False
-        ),
+        typer.Option(metavar="N", help=f"Maps in a section (default: {CHANNELS}).", min=1, show_default=False),
     ] = None,
     force: Force = False,
     quiet: Quiet = False,

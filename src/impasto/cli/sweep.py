@@ -112,7 +112,15 @@ def sweep(
         try:
             with reporter:
                 for cell in sweeps.sweep(
-                    content, style, weights, rows=rows, folder=folder, force=force, report=listen, before=before, **settings
+                    content,
+                    style,
+                    weights,
+                    rows=rows,
+                    folder=folder,
+                    force=force,
+                    report=listen,
+                    before=before,
+                    **settings,
                 ):
                     done[cell.row, cell.column] = cell
                     if json:

@@ -72,7 +72,8 @@ def add(
         ),
     ],
     convention: Annotated[
-        Literal["torchvision", "caffe"] | None, typer.Option(help="For a file that does not tell it.", show_default=False)
+        Literal["torchvision", "caffe"] | None,
+        typer.Option(help="For a file that does not tell it.", show_default=False),
     ] = None,
     force: Force = False,
     quiet: Quiet = False,

@@ -147,7 +147,10 @@ class TotalVariation:
         across = maps[..., :height, 1:] - maps[..., :height, :-1]
         down = maps[..., 1:, :width] - maps[..., :-1, :width]
         (rows, columns), channels = tile.size, maps.shape[1]
-        shares = (across.square().sum() / (channels * rows * (columns - 1)), down.square().sum() / (channels * (rows - 1) * columns))
+        shares = (
+            across.square().sum() / (channels * rows * (columns - 1)),
+            down.square().sum() / (channels * (rows - 1) * columns),
+        )
         return torch.stack(shares).sum()
 
     def loss(self, statistic: Tensor) -> Tensor:

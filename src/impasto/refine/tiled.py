@@ -64,9 +64,7 @@ class Tiled:
         bf16: run the extractor in bfloat16.
     """
 
-    def __init__(
-        self, extractor: Extractor, tiling: Tiling, device: torch.device, *, bf16: bool = False
-    ) -> None:
+    def __init__(self, extractor: Extractor, tiling: Tiling, device: torch.device, *, bf16: bool = False) -> None:
         self.extractor, self.tiling, self.device, self.bf16 = extractor, tiling, device, bf16
         give_memory_back()
         self.resident = resident_memory()
