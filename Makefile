@@ -9,7 +9,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python3.10 python
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 # Workers of the test run, one thread each: more only crowd each other out.
 WORKERS ?= 4
 
@@ -32,10 +32,10 @@ bench: $(READY)
 # Made anew only when the project file has changed since. The package is installed in place: edits count at once.
 $(READY): pyproject.toml
 	@for python in $(PYTHON); do \
-	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then found=$$python; break; fi; \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo "impasto needs Python 3.10 or newer, and none of these is one: $(PYTHON). Say where it is: make PYTHON=/path/to/python3" >&2; \
+	  echo "impasto needs Python 3.11 or newer, and none of these is one: $(PYTHON). Say where it is: make PYTHON=/path/to/python3" >&2; \
 	  exit 2; \
 	fi; \
 	echo "making $(VENV) with $$($$found --version) (the first time downloads torch)"; \

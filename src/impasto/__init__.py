@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
-    from impasto import samples
+    from impasto import gallery
     from impasto.features import load_extractor
     from impasto.measurement import measure
     from impasto.painting import Painting, Progress, stylize
@@ -25,9 +25,9 @@ __all__ = [
     "Progress",
     "Recipe",
     "__version__",
+    "gallery",
     "load_extractor",
     "measure",
-    "samples",
     "stylize",
 ]
 
@@ -35,9 +35,9 @@ _HOMES = {
     "Painting": "impasto.painting",
     "Progress": "impasto.painting",
     "Recipe": "impasto.recipe",
+    "gallery": "impasto.gallery",
     "load_extractor": "impasto.features",
     "measure": "impasto.measurement",
-    "samples": "impasto.samples",
     "stylize": "impasto.painting",
 }
 
@@ -46,7 +46,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(_HOMES[name])
-    return module if name == "samples" else getattr(module, name)
+    return module if name == "gallery" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

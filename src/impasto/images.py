@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from impasto import gallery
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 from impasto.files.decoding import SMALLEST_SIDE, decode_file, decode_pil, guarded, open_file, open_image
@@ -50,7 +51,7 @@ class Picture:
         tensor: (1, 3, H, W) float32, sRGB in [0, 1], upright, on the CPU; what was transparent is composited over the
             mean of the visible colors.
         alpha: (1, 1, H, W) float32 in [0, 1]; None where the source has no alpha channel.
-        name: the path as the user gave it; "" for a PIL image or a tensor.
+        name: the path, or ``gallery:NAME``, as the user gave it; "" for a PIL image or a tensor.
         sha256: of the file's bytes; of the pixels where there was no file.
         notices: plain lines worth telling.
     """
@@ -72,13 +73,13 @@ def load_image(
     notice; a broken color profile is ignored, with a notice.
 
     Args:
-        source: a path, a PIL image, or a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1].
+        source: a path, ``gallery:NAME``, a PIL image, or a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1].
         max_pixels: the most pixels to decode; held against the header before anything is decoded.
         role: what to call the picture in messages: content, style, ...
 
     Raises:
-        ImpastoError: missing, a folder, empty, not an image, damaged, less than 2 pixels wide or high, or more than
-            ``max_pixels``; a tensor of another shape or type, with NaN or Inf, or out of range.
+        ImpastoError: missing, not in the gallery, a folder, empty, not an image, damaged, less than 2 pixels wide or
+            high, or more than ``max_pixels``; a tensor of another shape or type, with NaN or Inf, or out of range.
     """
     if isinstance(source, Tensor):
         tensor = _checked(source, role, max_pixels)
@@ -89,7 +90,7 @@ def load_image(
     elif isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         label = f"{role} {name}"
-        with open_file(Path(name), label) as file:
+        with open_file(gallery.resolve(name), label) as file:
             pixels = decode_file(file, label, max_pixels)
             sha256 = stream_sha256(file)
     else:

@@ -131,7 +131,7 @@ def stylize(
     """Paint a photograph in the style of one painting or several.
 
     Args:
-        content: the photograph: a path, a PIL image, or a tensor (3, H, W) or (1, 3, H, W) in [0, 1].
+        content: the photograph: a path, ``gallery:NAME``, a PIL image, or a tensor (3, H, W) or (1, 3, H, W) in [0, 1].
         styles: a painting, or a sequence of them.
         method: ``refine`` descends on the pixels (Gatys et al. 2015, arXiv:1508.06576); ``instant`` is one pass of a
             network; ``hybrid`` refines what the network has painted, in fewer steps.

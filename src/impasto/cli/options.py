@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from impasto import gallery
 from impasto.errors import ImpastoError
 
 __all__ = [
@@ -251,7 +252,7 @@ def check_word_or_file(value: str, words: tuple[str, ...], option: str) -> None:
     Raises:
         ImpastoError: it is neither.
     """
-    if value not in words and not Path(value).is_file():
+    if value not in words and not gallery.resolve(value).is_file():
         raise ImpastoError(f"{option}: {value!r} is neither a file nor one of {', '.join(words)}")
 
 
@@ -259,12 +260,13 @@ def check_files(*paths: str | Path) -> None:
     """Refuse names of files that are not there, before anything slow is loaded.
 
     Raises:
-        ImpastoError: one is missing or a folder.
+        ImpastoError: one is missing, not in the gallery, or a folder.
     """
     for path in paths:
-        if Path(path).is_dir():
+        file = gallery.resolve(path)
+        if file.is_dir():
             raise ImpastoError(f"{path} is a folder; name a file in it")
-        if not Path(path).exists():
+        if not file.exists():
             raise ImpastoError(f"{path} is not there; check the name")
 
 

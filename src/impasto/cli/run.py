@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impasto import gallery
 from impasto.cli.checkpoints import checkpoint_of, stoppable, tell_of_a_beginning
 from impasto.cli.report import Reporter
 from impasto.errors import ImpastoError
@@ -139,7 +140,8 @@ def longest_side(content: str | Path, size: int | None) -> int:
 
     if size:
         return size
-    with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(content) as image:
+    file = gallery.resolve(content)
+    with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(file) as image:
         return max(image.size)
     return 0
 
