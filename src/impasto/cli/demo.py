@@ -13,7 +13,7 @@ from impasto.cli.options import Debug, Force, Json, Quiet, Threads
 from impasto.errors import ImpastoError
 
 SIZE = 512
-CONTENT, STYLE = "coffee", "starry_night"
+CONTENT, STYLE = "coffee", "composition_vii"
 
 
 def demo(
