@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from functools import cache
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -217,9 +216,11 @@ class Settings:
         Raises:
             ImpastoError: such a word.
         """
+        from impasto import gallery
+
         for name, facts in about(type(self)).items():
             value = getattr(self, name)
-            if facts.words and value not in facts.words and not Path(value).is_file():
+            if facts.words and value not in facts.words and not gallery.resolve(value).is_file():
                 raise ImpastoError(f"{value!r} is neither a file nor one of {', '.join(facts.words)}", setting=name)
 
     def shares(self, styles: int) -> tuple[float, ...]:
