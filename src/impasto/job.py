@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge
 
 from impasto.errors import ImpastoError
-from impasto.settings import OUTPUT, About, Settings, check_fields
+from impasto.settings import OUTPUT, REFINED, About, Settings, check_fields
 
 __all__ = [
     "Event",
@@ -42,8 +42,8 @@ class Job:
     output: str
     settings: Settings = Settings()
     depth: Annotated[Literal[8, 16], About("Bits a channel; 16 for .png and .tif.", OUTPUT)] = 8
-    preview: Annotated[str | None, About("Folder for a picture every so many steps.", OUTPUT, metavar="DIR")] = None
-    preview_every: Annotated[int, Ge(1), About("Steps between two previews.", OUTPUT)] = 25
+    preview: Annotated[str | None, About("Folder for a picture every so many steps.", OUTPUT, REFINED, metavar="DIR")] = None
+    preview_every: Annotated[int, Ge(1), About("Steps between two previews.", OUTPUT, REFINED)] = 25
     force: Annotated[bool, About("Overwrite files that exist.", OUTPUT, short="-f")] = False
 
     @classmethod
@@ -55,8 +55,7 @@ class Job:
         """
         job = cls(content, tuple(styles), output, Settings.check(settings), **check_fields(cls, rest))
         job.settings.shares(len(job.styles))
-        if job.settings.method == "instant" and "preview" in rest and job.preview is not None:
-            raise ImpastoError("means nothing with `method=instant`, which takes no steps; leave it out", "preview")
+        job.settings.refuse_idle(cls, rest)
         return job
 
     def to_json(self) -> str:

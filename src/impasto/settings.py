@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from functools import cache
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -184,14 +183,7 @@ class Settings:
         if isinstance(alone, int | float):
             given = {**given, "style_weights": (alone,)}
         settings = cls(**check_fields(cls, given))
-        method = settings.method
-        for name in given:
-            knowing = about(cls)[name].methods
-            if method not in knowing:
-                others = " or ".join(f"`method={other}`" for other in METHODS if other in knowing)
-                raise ImpastoError(
-                    f"means nothing with `method={method}`; leave it out, or take {others}", setting=name
-                )
+        settings.refuse_idle(cls, given)
         for name in ("content_layers", "style_layers"):
             for layer in getattr(settings, name) or ():
                 if layer not in VGG19_CHANNELS:
@@ -200,15 +192,35 @@ class Settings:
             return settings
         return replace(settings, max_memory=read_size(settings.max_memory))
 
+    def refuse_idle(self, kind: type[Any], given: Iterable[str]) -> None:
+        """Refuse what was given and means nothing to the method.
+
+        Args:
+            kind: the dataclass whose fields were given.
+            given: their names.
+
+        Raises:
+            ImpastoError: there is such a field.
+        """
+        for name in given:
+            knowing = [method for method in METHODS if method in about(kind)[name].methods]
+            if self.method not in knowing:
+                others = " or ".join(f"`method={method}`" for method in knowing)
+                raise ImpastoError(
+                    f"means nothing with `method={self.method}`; leave it out, or take {others}", setting=name
+                )
+
     def check_files(self) -> None:
         """Refuse words that are neither known nor a file.
 
         Raises:
             ImpastoError: such a word.
         """
+        from impasto import gallery
+
         for name, facts in about(type(self)).items():
             value = getattr(self, name)
-            if facts.words and value not in facts.words and not Path(value).is_file():
+            if facts.words and value not in facts.words and not gallery.resolve(value).is_file():
                 raise ImpastoError(f"{value!r} is neither a file nor one of {', '.join(facts.words)}", setting=name)
 
     def shares(self, styles: int) -> tuple[float, ...]:

@@ -29,7 +29,8 @@ COMMANDS = {
     "sweep": "Paint CONTENT in the style of STYLE at several content weights, as the figure of Gatys et al., 2015.",
     "rerun": "Make OUT again: same inputs, same settings, same machine, the same bytes.",
     "weights": "The weights on this machine: list, get, add, verify.",
-    "demo": "Paint a photograph: leaves content.png, style.png and painting.png in DIR.",
+    "gallery": "List the pictures that come with impasto, tell all about one, or write it to a file.",
+    "demo": "Paint a photograph of the gallery: leaves content.png, style.png and painting.png in DIR.",
     "doctor": "Show versions, devices, threads, bf16 support, and which weights are there.",
     "export": "Write a network for other programs.",
 }

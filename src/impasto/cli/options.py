@@ -204,10 +204,13 @@ def check_files(*paths: str | Path) -> None:
     Raises:
         ImpastoError: one is missing or a folder.
     """
+    from impasto import gallery
+
     for path in paths:
-        if Path(path).is_dir():
+        file = gallery.resolve(path)
+        if file.is_dir():
             raise ImpastoError(f"{path} is a folder; name a file in it")
-        if not Path(path).exists():
+        if not file.exists():
             raise ImpastoError(f"{path} is not there; check the name")
 
 
