@@ -36,20 +36,19 @@ class Result:
 
 
 class Impatient:
-    """A stream whose reader presses Ctrl-C once ``word`` has been printed, when the line after it begins."""
+    """A stream whose reader presses Ctrl-C as soon as ``word`` has been printed."""
 
     def __init__(self, stream: Any, word: str) -> None:
-        self._stream, self._word, self._seen = stream, word, False
+        self._stream, self._word = stream, word
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        if self._seen:
-            self._seen, self._word = False, "\0"
+        written = int(self._stream.write(text))
+        if self._word in text:
             raise KeyboardInterrupt
-        self._seen = self._word in text
-        return int(self._stream.write(text))
+        return written
 
 
 Run = Callable[..., Result]
@@ -57,7 +56,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process; with ``stop_after``, until the line after one that has this word."""
+    """Runs a command in this process; with ``stop_after``, until it prints this word."""
 
     def run(*arguments: str | Path | float, stop_after: str | None = None) -> Result:
         capfd.readouterr()

@@ -174,7 +174,7 @@ def _explain(error: Exception, *, debug: bool) -> int:
         return 2
     if _is_usage_error(error):
         message: str = error.format_message()  # type: ignore[attr-defined]
-        note(f"error: {message}")
+        note(f"error: {message.replace(': Value error, ', ': ')}")  # Some versions of typer ask pydantic.
         return 2
     if isinstance(error, OSError) and error.filename is not None:
         # A disk that is full, a folder that may not be written: the user's to mend, though no check of ours named it.
