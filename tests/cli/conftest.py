@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -110,4 +109,4 @@ def painted(output: str = "out.png") -> bool:
     """Whether a whole picture lies there, with nothing left beside it."""
     with Image.open(output) as picture:
         picture.load()
-    return not any(name.startswith(output + ".") for name in os.listdir())
+    return not list(Path().glob(f"{output}.*"))

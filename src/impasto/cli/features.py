@@ -43,7 +43,7 @@ def features(
     ] = None,
     channels: Annotated[
         int | None,
-        typer.Option(metavar="N", help=f"Maps in a section (default: {CHANNELS}).", min=1, show_default=False),
+        typer.Option(metavar="N", help=f"Maps in a section (default: {CHANNELS}).", show_default=False),
     ] = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -54,6 +54,8 @@ def features(
         raise ImpastoError("`channel` draws that one channel; leave `layers` and `channels` out, or `channel`")
     chosen = Settings.check(settings)
     chosen.check_files()
+    if channels is not None and channels < 1:
+        raise ImpastoError(f"{channels} is out of range; give a whole number from 1 up", setting="channels")
     wanted = read_layer_names(LAYERS if layers is None else layers)
     one = None if channel is None else read_channel(channel)
     check_files(picture)

@@ -150,6 +150,7 @@ class TimeLeft:
         self._pace = 0.0
 
     def __call__(self, record: Progress) -> float:
+        """After this step."""
         if self._first is None:
             # Of a run that goes on, only the average of all the steps before is known.
             self._first, self._pace = record, record.seconds / record.step

@@ -16,9 +16,7 @@ from impasto.settings import Settings
 @options_of(Job, "rest")
 def stylize(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.", show_default=False)],
-    styles: Annotated[
-        list[str], typer.Argument(metavar="STYLE", help="One painting or several.", show_default=False)
-    ],
+    styles: Annotated[list[str], typer.Argument(metavar="STYLE", help="One painting or several.", show_default=False)],
     output: Output,
     settings: dict[str, Any],
     rest: dict[str, Any],

@@ -104,8 +104,10 @@ def sweep(
         reporter(Notice(f"cell {len(done) + 1} of {count}: λ = {sweeps.label(weights[column])}{which}"))
 
     def listen(event: Event) -> None:
-        if not isinstance(event, Notice) or not done:  # The same in every cell.
+        if not isinstance(event, Notice):
             reporter(event)
+        elif not quiet and not done:  # The same in every cell.
+            note(event.text)
 
     with ExitStack() as stack:
         folder = cells if cells is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -134,19 +136,26 @@ def sweep(
     photograph, painted = (to_pil(load_image(path, max_pixels=checked.max_pixels).tensor) for path in (content, style))
     sheet = sweeps.sweep_sheet(photograph, painted, weights, rows, done)
     save_image(output, load_image(sheet).tensor, force=force)
-    seconds = sum(cell.painting.seconds for cell in done.values())
-    if json:
-        extractor = next(iter(done.values())).painting.recipe.extractor
-        about = {"output": str(output), "width": sheet.width, "height": sheet.height, "extractor": extractor}
-        say_json({**about, "cells": len(done), "of": count, "seconds": round(seconds, 3)})
-    elif not quiet:
-        say(
-            f"The sheet is in {output} ({sheet.width} x {sheet.height} pixels, {len(done)} of {count} cells, "
-            f"{report.duration(seconds)})."
-        )
+    if not quiet:
+        _tell(output, (sheet.width, sheet.height), list(done.values()), count, json=json)
     if stopped:
         note(f"stopped; the sheet has the {len(done)} of {count} cells that were done")
         raise typer.Exit(130)
+
+
+def _tell(output: Path, size: tuple[int, int], done: list[SweepCell], count: int, *, json: bool) -> None:
+    """Where the sheet lies, and what is on it."""
+    seconds = sum(cell.painting.seconds for cell in done)
+    width, height = size
+    if json:
+        extractor = done[0].painting.recipe.extractor
+        about = {"output": str(output), "width": width, "height": height, "extractor": extractor}
+        say_json({**about, "cells": len(done), "of": count, "seconds": round(seconds, 3)})
+    else:
+        say(
+            f"The sheet is in {output} ({width} x {height} pixels, {len(done)} of {count} cells, "
+            f"{report.duration(seconds)})."
+        )
 
 
 def read_content_weights(text: str) -> list[float]:
