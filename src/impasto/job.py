@@ -42,7 +42,9 @@ class Job:
     output: str
     settings: Settings = Settings()
     depth: Annotated[Literal[8, 16], About("Bits a channel; 16 for .png and .tif.", OUTPUT)] = 8
-    preview: Annotated[str | None, About("Folder for a picture every so many steps.", OUTPUT, REFINED, metavar="DIR")] = None
+    preview: Annotated[
+        str | None, About("Folder for a picture every so many steps.", OUTPUT, REFINED, metavar="DIR")
+    ] = None
     preview_every: Annotated[int, Ge(1), About("Steps between two previews.", OUTPUT, REFINED)] = 25
     force: Annotated[bool, About("Overwrite files that exist.", OUTPUT, short="-f")] = False
 

@@ -29,6 +29,7 @@ from impasto.refine.budget import Budget, limited, space_for
 from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
 from impasto.refine.descend import descend
 from impasto.refine.pyramid import Scale, fit, fit_style, hybrid_plan, plan
+from impasto.refine.space import Space
 from impasto.settings import Settings, size_text
 
 __all__ = ["paint", "style_colors", "stylize"]
@@ -361,8 +362,9 @@ class Refinement(Run):
                 f"as with a limit of {size_text(self.budget.total)}"
             )
 
-    def _space(self, content: Tensor, level: int) -> Any:
-        return space_for(self.budget, *fit_size(*content.shape[-2:], self.scales[level].longest))
+    def _space(self, content: Tensor, level: int) -> Space:
+        height, width = content.shape[-2:]
+        return space_for(self.budget, *fit_size(height, width, self.scales[level].longest))
 
     def _record(self, position: Position, index: int, image: Tensor | None = None) -> Progress:
         lengths = [scale.longest for scale in self.scales for _ in range(scale.steps)]
