@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from functools import cache
 from types import UnionType
@@ -280,8 +280,8 @@ def about(kind: type[Any]) -> dict[str, About]:
     return {item.name: facts for item, _, facts in described(kind)}
 
 
-def _described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
-    """Every field of a dataclass of settings, with its type (``Annotated`` with bounds) and what is known of it."""
+@cache
+def _described(kind: Any) -> tuple[tuple[Field[Any], Any, About], ...]:
     hints = get_type_hints(kind, include_extras=True)
     found = []
     for item in fields(kind):
@@ -291,10 +291,13 @@ def _described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
     return tuple(found)
 
 
-described: Callable[[type[Any]], tuple[tuple[Field[Any], Any, About], ...]] = cache(_described)
+def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
+    """Every field of a dataclass of settings, with its type (``Annotated`` with bounds) and what is known of it."""
+    fields_of: Any = kind
+    return _described(fields_of)
 
 
-def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def check_fields(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Every field of a dataclass of settings, by name: a value of the right type and within its bounds.
 
     Raises:
@@ -315,16 +318,14 @@ def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(values, name) for name in known}
 
 
-def _build_model(kind: type[Any]) -> Any:
+@cache
+def _model(kind: Any) -> Any:
     """The pydantic model with the fields of a dataclass: ``"3"`` is no number for it, and neither is NaN."""
     from pydantic import ConfigDict, create_model
 
     columns: dict[str, Any] = {item.name: (hint, item.default) for item, hint, _ in described(kind)}
     config = ConfigDict(strict=True, allow_inf_nan=False, protected_namespaces=())
     return create_model(kind.__name__, __config__=config, **columns)
-
-
-_model: Callable[[type[Any]], Any] = cache(_build_model)
 
 
 def _plain(value: Any) -> Any:
