@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -76,7 +77,7 @@ def stylize(
         >>> painting.save("painting.png")  # doctest: +SKIP
     """
     init = settings.get("init")
-    if init is None or isinstance(init, str | Path):
+    if init is None or isinstance(init, str | os.PathLike):
         init = None
     else:
         settings["init"] = "picture"
