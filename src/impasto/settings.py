@@ -1,124 +1,247 @@
-"""Everything that a user can set about a painting, checked in one place."""
+"""Every setting of a painting, once: type, bounds, help, and the methods that know it.
+
+The options of the command line, the keywords of :func:`impasto.stylize`, the recipe and the reference page of the
+documentation are made from the fields below. Nothing slow is imported here: pydantic only when values are checked.
+"""
 
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
+from dataclasses import Field, dataclass, fields, replace
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Interval, Le
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
-from impasto.losses import Normalization
-from impasto.refine.budget import read_size
-from impasto.refine.objective import Weights
-from impasto.refine.optimizer import Algorithm
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS, VGG19_CHANNELS
 
-__all__ = ["METHODS", "HybridSettings", "InstantSettings", "Settings", "style_shares"]
+__all__ = ["METHODS", "About", "Settings", "about", "check_fields", "read_size", "size_text"]
 
-Color = Literal["none", "luminance", "histogram"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Runtime = Literal["torch", "onnx"]
+METHODS = ("refine", "instant", "hybrid")
+ALL, REFINED, NETWORK = frozenset(METHODS), frozenset({"refine", "hybrid"}), frozenset({"instant", "hybrid"})
 
-#: Settings that are names or paths, which may come as other types.
-_TEXTS = ("init", "extractor", "model")
+LOOK, DESCENT, MACHINE, OUTPUT = "The look", "The descent", "The machine", "What comes out"
 
-Chosen = TypeVar("Chosen", bound="Settings | InstantSettings")
+Kind = TypeVar("Kind")
+
+
+class About(NamedTuple):
+    """What there is to know of a setting beside its type, bounds and default.
+
+    Attributes:
+        help: one line.
+        panel: the group of settings that it belongs to.
+        methods: that know it; the others refuse it.
+        metavar: what stands for its value in the help of the command line.
+        words: of a setting that takes one of a few words or else a file.
+        recorded: whether the recipe has it among its settings.
+        short: its short name on the command line.
+    """
+
+    help: str
+    panel: str = LOOK
+    methods: frozenset[str] = ALL
+    metavar: str | None = None
+    words: tuple[str, ...] = ()
+    recorded: bool = True
+    short: str | None = None
+
+
+Weight = Annotated[float, Ge(0)]
+Share = Annotated[float, Interval(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines a picture that is refined, beside the images.
+    """What determines a picture, beside its input images. Make them with :meth:`check`."""
 
-    Attributes:
-        size: longest side in pixels; 0 keeps the photograph's own.
-        content_weight: λ. Along 1e-5, 1e-4, 1e-3, 1e-2 the picture goes from almost pure texture to a clear scene.
-        style_weights: one weight for each painting; equal ones if None.
-        tv_weight: weight of the total variation; smooths.
-        steps: steps over all scales; None for the default of the size.
-        optimizer: ``lbfgs`` or ``adam``.
-        init: what the run begins with: ``content``, ``noise``, ``style``, or the path of a picture.
-        seed: of the noise.
-        extractor: ``auto``, ``compact``, ``vgg19``, or a file of weights.
-        preserve_color: ``none``, or keep the photograph's colors by ``luminance`` or ``histogram``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        precision: ``auto``, ``fp32`` or ``bf16``.
-        normalization: ``relative`` or ``gatys``, see :mod:`impasto.losses`.
-        content_layers: layer -> weight; relu4_2 alone if None.
-        style_layers: layer -> weight; a fifth each of relu1_1 … relu5_1 if None.
-        pooling: ``max`` or ``avg``, VGG-19's only.
-        detail: how much of the photograph's fine detail enters the picture at each finer scale, 0 to 1. If None it
-            follows λ: all from 1e-3 up, nothing at 1e-5, where the picture is to be pure texture.
-        max_memory: the most memory to take above that of Python with torch, in bytes or as ``2G``, ``1.5G``, ``500M``;
-            scales that need more are refined tile by tile. If None, most of what the machine has, on a CPU.
-    """
-
-    size: int = 512
-    content_weight: float = 1e-3
-    style_weights: tuple[float, ...] | None = None
-    tv_weight: float = 0.0
-    steps: int | None = None
-    optimizer: Algorithm = "lbfgs"
-    init: str = "content"
-    seed: int = 0
-    extractor: str = "auto"
-    preserve_color: Color = "none"
-    device: Device = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    normalization: Normalization = "relative"
-    content_layers: Mapping[str, float] | None = None
-    style_layers: Mapping[str, float] | None = None
-    pooling: Literal["max", "avg"] = "max"
-    detail: float | None = None
-    max_memory: str | int | None = None
-
-    method: ClassVar[str] = "refine"
-    #: Fields that mean nothing here.
-    idle: ClassVar[tuple[str, ...]] = ()
+    method: Annotated[
+        Literal["refine", "instant", "hybrid"],
+        About("Gradient descent on the pixels; one pass of a network; or a refinement of what the network painted."),
+    ] = "refine"
+    size: Annotated[
+        int, Interval(ge=0, le=100_000), About("Longest side in pixels; 0 keeps the photograph's own.")
+    ] = 512
+    content_weight: Annotated[
+        float,
+        Ge(0),
+        About("λ: from 1e-5, almost pure texture, to 1e-2, the photograph.", methods=REFINED),
+    ] = 1e-3
+    style_weights: Annotated[
+        tuple[Weight, ...] | None,
+        About("One weight for each painting, such as 0.7,0.3 (default: equal ones).", metavar="W,W..."),
+    ] = None
+    strength: Annotated[
+        Share, About("Strength of the style, 0 (the photograph) to 1; instant and hybrid only.", methods=NETWORK)
+    ] = 1.0
+    tv_weight: Annotated[
+        float, Ge(0), About("Weight of the total variation: above 0, smoother.", methods=REFINED)
+    ] = 0.0
+    preserve_color: Annotated[
+        Literal["none", "luminance", "histogram"],
+        About("Keep the photograph's colors: its chroma after painting, or its palette in the painting before."),
+    ] = "none"
+    detail: Annotated[
+        Share | None,
+        About(
+            "Share of the photograph's fine detail that enters at each finer scale, 0 to 1 (default: follows λ).",
+            methods=REFINED,
+        ),
+    ] = None
+    steps: Annotated[
+        Annotated[int, Interval(ge=1, le=1_000_000)] | None,
+        About("Steps over all scales (default: fitted to the size).", DESCENT, REFINED),
+    ] = None
+    optimizer: Annotated[Literal["lbfgs", "adam"], About("Algorithm of the descent.", DESCENT, REFINED)] = "lbfgs"
+    init: Annotated[
+        str,
+        About(
+            "Picture to begin with.",
+            DESCENT,
+            frozenset({"refine"}),
+            metavar="content|noise|style|FILE",
+            words=("content", "noise", "style"),
+        ),
+    ] = "content"
+    seed: Annotated[
+        int,
+        Interval(ge=0, le=2**63 - 1),
+        About("Seed of the noise: of `init=noise`, or of a network's strokes.", DESCENT),
+    ] = 0
+    extractor: Annotated[
+        str,
+        About(
+            "CNN in the loss; auto is VGG-19 where its weights are here.",
+            DESCENT,
+            REFINED,
+            metavar="auto|compact|vgg19|FILE",
+            words=("auto", "compact", "vgg19"),
+        ),
+    ] = "auto"
+    normalization: Annotated[
+        Literal["relative", "gatys"],
+        About("Loss terms relative to the energy of their targets, or the article's.", DESCENT, REFINED),
+    ] = "relative"
+    content_layers: Annotated[
+        Mapping[str, Weight] | None,
+        About("Layers of the content loss (default: relu4_2=1).", DESCENT, REFINED, metavar="LAYER=W,..."),
+    ] = None
+    style_layers: Annotated[
+        Mapping[str, Weight] | None,
+        About(
+            "Layers of the style loss, such as relu1_1=1,relu2_1=0.5 (default: relu1_1 to relu5_1, a fifth each).",
+            DESCENT,
+            REFINED,
+            metavar="LAYER=W,...",
+        ),
+    ] = None
+    pooling: Annotated[Literal["max", "avg"], About("Pooling of VGG-19.", DESCENT, REFINED)] = "max"
+    model: Annotated[
+        str | None,
+        About("Network of instant and hybrid (default: the package's own).", MACHINE, NETWORK, metavar="FILE"),
+    ] = None
+    runtime: Annotated[
+        Literal["torch", "onnx"], About("What computes that network; onnx is onnxruntime.", MACHINE, NETWORK)
+    ] = "torch"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], About("Where torch computes.", MACHINE)] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"],
+        About("Arithmetic of the extractor; auto is bf16 where the device is fast at it.", MACHINE, REFINED),
+    ] = "auto"
+    threads: Annotated[
+        Annotated[int, Interval(ge=1, le=1024)] | None,
+        About("CPU threads (default: torch's choice).", MACHINE, recorded=False),
+    ] = None
+    max_memory: Annotated[
+        str | int | None,
+        About(
+            "Memory limit, such as 2G: larger pictures are refined in tiles (default: the machine's).",
+            MACHINE,
+            REFINED,
+            metavar="SIZE",
+        ),
+    ] = None
+    max_pixels: Annotated[
+        int,
+        Ge(1),
+        About("Refuse images with more pixels than this, before decoding.", MACHINE, recorded=False),
+    ] = 64_000_000
 
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> Settings:
         """Settings from keywords.
 
-        Raises:
-            ImpastoError: an unknown keyword, or a value out of range; the message names the option of the command line.
-        """
-        settings = _read(cls, given)
-        _number("size", settings.size, 0, whole=True)
-        _number("content_weight", settings.content_weight, 0)
-        _number("tv_weight", settings.tv_weight, 0)
-        _number("seed", settings.seed, 0, whole=True)
-        if settings.detail is not None:
-            _share("detail", settings.detail)
-        if settings.steps is not None:
-            _number("steps", settings.steps, 1, whole=True)
-        if settings.max_memory is not None:
-            read_size(settings.max_memory)
-        return settings
-
-    def weights(self, styles: int) -> Weights:
-        """What counts how much, for that many paintings.
+        Numbers and arrays of numpy and torch, any PathLike, and a plain weight for a single painting are taken.
 
         Raises:
-            ImpastoError: weights that are negative, all zero, or not one for each painting.
+            ImpastoError: an unknown keyword, one that means nothing to the method, or a value out of range.
         """
-        shares = style_shares(self.style_weights, styles)
-        content_layers = dict(self.content_layers or {CONTENT_LAYER: 1.0})
-        style_layers = dict(self.style_layers or {layer: 1 / len(STYLE_LAYERS) for layer in STYLE_LAYERS})
-        for name, layers in (("content_layers", content_layers), ("style_layers", style_layers)):
-            for weight in layers.values():
-                _number(name, weight, 0)
-        return Weights(
-            content_weight=self.content_weight,
-            content_layers=content_layers,
-            style_layers=style_layers,
-            style_weights=shares,
-            tv_weight=self.tv_weight,
-            normalization=self.normalization,
-        )
+        alone = _plain(given.get("style_weights"))
+        settings = check_fields(cls, {**given, "style_weights": (alone,)} if isinstance(alone, int | float) else given)
+        method = settings.method
+        for name in given:
+            knowing = about(cls)[name].methods
+            if method not in knowing:
+                others = " or ".join(f"`method={other}`" for other in METHODS if other in knowing)
+                raise ImpastoError(
+                    f"means nothing with `method={method}`; leave it out, or take {others}", setting=name
+                )
+        for name in ("content_layers", "style_layers"):
+            for layer in getattr(settings, name) or ():
+                if layer not in VGG19_CHANNELS:
+                    raise ImpastoError(f"{layer!r} is no layer; write for example relu4_2", setting=name)
+        if settings.max_memory is None:
+            return settings
+        return replace(settings, max_memory=read_size(settings.max_memory))
 
+    def check_files(self) -> None:
+        """Refuse words that are neither known nor a file.
+
+        Raises:
+            ImpastoError: such a word.
+        """
+        for name, facts in about(type(self)).items():
+            value = getattr(self, name)
+            if facts.words and value not in facts.words and not Path(value).is_file():
+                raise ImpastoError(f"{value!r} is neither a file nor one of {', '.join(facts.words)}", setting=name)
+
+    def shares(self, styles: int) -> tuple[float, ...]:
+        """What each of that many paintings counts, 1 in all.
+
+        Raises:
+            ImpastoError: there are no paintings; or weights that are all zero, or not one for each.
+        """
+        if styles == 0:
+            raise ImpastoError("styles: there is none; give at least one painting")
+        weights = self.style_weights if self.style_weights is not None else (1.0,) * styles
+        if len(weights) != styles:
+            raise ImpastoError(f"{len(weights)} weights for {styles} paintings; give one for each", "style_weights")
+        if not sum(weights) > 0:
+            raise ImpastoError("all are 0; give at least one above 0", setting="style_weights")
+        return tuple(weight / sum(weights) for weight in weights)
+
+    @property
+    def layers_of_content(self) -> dict[str, float]:
+        """``content_layers``, or the metric's."""
+        return dict(self.content_layers or {CONTENT_LAYER: 1.0})
+
+    @property
+    def layers_of_style(self) -> dict[str, float]:
+        """``style_layers``, or the metric's."""
+        return dict(self.style_layers or {layer: 1 / len(STYLE_LAYERS) for layer in STYLE_LAYERS})
+
+    @property
     def resolved_detail(self) -> float:
-        """``detail`` as a number; 0 where the run does not begin with the photograph."""
+        """``detail`` as a number; 0 where the run does not begin with the photograph.
+
+        If it is None it follows λ: all from 1e-3 up, nothing at 1e-5, where the picture is to be pure texture.
+        """
         if self.init != "content":
             return 0.0
         if self.detail is not None:
@@ -126,148 +249,131 @@ class Settings:
         return min(1.0, max(0.0, (math.log10(max(self.content_weight, 1e-9)) + 5) / 2))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for the recipe. A picture that names no method was refined, one without a limit at once."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("max_memory", None)}
+        """Plain values for the recipe: what the method knows. Without a ``method`` a picture was refined."""
+        values = {
+            name: getattr(self, name)
+            for name, facts in about(type(self)).items()
+            if facts.recorded and self.method in facts.methods
+        }
+        absent = {"method": "refine", "max_memory": None}
+        return {name: value for name, value in values.items() if name not in absent or value != absent[name]}
 
 
-@dataclass(frozen=True)
-class HybridSettings(Settings):
-    """What determines a picture that a network begins and the refinement finishes.
-
-    Attributes:
-        model: file of the network; None for the one that comes with the package.
-        strength: of the network's picture, from 0, the photograph, to 1.
-        seed: of the network's grain.
-        runtime: what computes it, ``torch`` or ``onnx``.
-    """
-
-    model: str | None = None
-    strength: float = 1.0
-    runtime: Runtime = "torch"
-
-    method: ClassVar[str] = "hybrid"
-    idle: ClassVar[tuple[str, ...]] = ("init",)
-
-    @classmethod
-    def check(cls, given: Mapping[str, Any]) -> HybridSettings:
-        """As :meth:`Settings.check`."""
-        settings = super().check(given)
-        assert isinstance(settings, HybridSettings)
-        _share("strength", settings.strength)
-        return settings
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for the recipe."""
-        values = {name: value for name, value in super().as_json().items() if name not in self.idle}
-        return {**values, "method": self.method}
+def about(kind: type[Any]) -> dict[str, About]:
+    """What is known of every field of a dataclass of settings, by name."""
+    return {item.name: facts for item, _, facts in described(kind)}
 
 
-@dataclass(frozen=True)
-class InstantSettings:
-    """What determines a picture that a network paints in one pass, beside the images.
-
-    Attributes:
-        size: longest side in pixels; 0 keeps the photograph's own.
-        style_weights: one weight for each painting; equal ones if None.
-        strength: from 0, the photograph, to 1, the style.
-        seed: of the grain; another makes other strokes, most of all in plain grounds.
-        preserve_color: ``none``, or keep the photograph's colors by ``luminance`` or ``histogram``.
-        model: file of the network; None for the one that comes with the package.
-        runtime: what computes, ``torch`` or ``onnx``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    """
-
-    size: int = 512
-    style_weights: tuple[float, ...] | None = None
-    strength: float = 1.0
-    seed: int = 0
-    preserve_color: Color = "none"
-    model: str | None = None
-    runtime: Runtime = "torch"
-    device: Device = "auto"
-
-    method: ClassVar[str] = "instant"
-    idle: ClassVar[tuple[str, ...]] = ()
-
-    @classmethod
-    def check(cls, given: Mapping[str, Any]) -> InstantSettings:
-        """As :meth:`Settings.check`."""
-        settings = _read(cls, given)
-        _number("size", settings.size, 0, whole=True)
-        _share("strength", settings.strength)
-        _number("seed", settings.seed, 0, whole=True)
-        return settings
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for the recipe."""
-        return {**asdict(self), "method": self.method}
+@cache
+def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
+    """Every field of a dataclass of settings, with its type (``Annotated`` with bounds) and what is known of it."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for item in fields(kind):
+        facts = next((note for note in get_args(hints[item.name]) if isinstance(note, About)), None)
+        if facts is not None:
+            found.append((item, hints[item.name], facts))
+    return tuple(found)
 
 
-#: Every way to paint, and its settings.
-METHODS: Mapping[str, type[Settings] | type[InstantSettings]] = {
-    kind.method: kind for kind in (Settings, InstantSettings, HybridSettings)
-}
-
-
-def style_shares(weights: tuple[float, ...] | None, styles: int) -> tuple[float, ...]:
-    """What each of that many paintings counts, 1 in all.
+def check_fields(kind: type[Kind], given: Mapping[str, Any]) -> Kind:
+    """An instance of a dataclass of settings whose values have the right types and are within their bounds.
 
     Raises:
-        ImpastoError: weights that are negative, all zero, or not one for each painting.
+        ImpastoError: an unknown name, or a value of another type or out of bounds.
     """
-    if styles == 0:
-        raise ImpastoError("styles: there is none; give at least one painting")
-    shares = weights if weights is not None else (1.0,) * styles
-    if len(shares) != styles:
-        raise ImpastoError(f"--style-weights: {len(shares)} weights for {styles} paintings; give one for each")
-    for share in shares:
-        _number("style_weights", share, 0)
-    if not sum(shares) > 0:
-        raise ImpastoError("--style-weights: all are 0; give at least one above 0")
-    return tuple(share / sum(shares) for share in shares)
-
-
-def _read(kind: type[Chosen], given: Mapping[str, Any]) -> Chosen:
-    """The settings of a method, with words that are known; numbers are not looked at yet."""
-    known = _names(kind)
+    known = {item.name: hint for item, hint, _ in described(kind)}
     for name in given:
-        if name in known:
-            continue
-        others = [method for method, other in METHODS.items() if name in _names(other)]
-        if others:
-            raise ImpastoError(
-                f"--{_dashed(name)}: means nothing with --method {kind.method}; leave it out, "
-                f"or take --method {' or '.join(others)}"
-            )
-        raise ImpastoError(f"{name}: no such setting; there are {', '.join(sorted(known))}")
-    settings = kind(**{**given, **{name: str(given[name]) for name in _TEXTS if given.get(name) is not None}})
-    hints = get_type_hints(kind)
-    for name in known:
-        choices = get_args(hints[name])
-        value = getattr(settings, name)
-        if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
-            raise ImpastoError(
-                f"--{_dashed(name)}: '{value}' is unknown; give {', '.join(choices[:-1])} or {choices[-1]}"
-            )
-    return settings
+        if name not in known:
+            raise ImpastoError(f"{name}: no such setting; there are {', '.join(sorted(known))}")
+    from pydantic import ValidationError
+
+    try:
+        values = _model(kind).model_validate({name: _plain(value) for name, value in given.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise ImpastoError(f"{_short(given[name])} {_expected(known[name])}", setting=name) from None
+    return kind(**{name: getattr(values, name) for name in known})
 
 
-def _names(kind: type[Any]) -> set[str]:
-    return {item.name for item in fields(kind)} - set(kind.idle)
+@cache
+def _model(kind: type[Any]) -> Any:
+    """The pydantic model with the fields of a dataclass: ``"3"`` is no number for it, and neither is NaN."""
+    from pydantic import ConfigDict, create_model
+
+    columns: dict[str, Any] = {item.name: (hint, item.default) for item, hint, _ in described(kind)}
+    config = ConfigDict(strict=True, allow_inf_nan=False, protected_namespaces=())
+    return create_model(kind.__name__, __config__=config, **columns)
 
 
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
+def _plain(value: Any) -> Any:
+    """Plain Python values: of numpy's and torch's numbers and arrays, of lists, mappings and paths."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(_plain(part) for part in value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value
 
 
-def _share(name: str, value: Any) -> None:
-    _number(name, value, 0)
-    if value > 1:
-        raise ImpastoError(f"--{_dashed(name)}: {value} is out of range; give a number from 0 to 1")
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # An integer with more digits than Python writes.
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _number(name: str, value: Any, least: float, *, whole: bool = False) -> None:
-    kind = "a whole number" if whole else "a number"
-    valid = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not valid or not math.isfinite(value) or value < least:
-        raise ImpastoError(f"--{_dashed(name)}: {value} is out of range; give {kind} from {least} up")
+def _expected(hint: Any) -> str:
+    """What is wrong with a value that is none of ``hint``, and what to give."""
+    low: float | None = None
+    high: float | None = None
+    while get_origin(hint) in (Annotated, Union, UnionType):
+        parts = get_args(hint)
+        for note in parts[1:]:
+            low = note.ge if isinstance(note, Ge | Interval) and note.ge is not None else low  # type: ignore[assignment]
+            high = note.le if isinstance(note, Le | Interval) and note.le is not None else high  # type: ignore[assignment]
+        hint = parts[0]
+    if get_origin(hint) is Literal:
+        *others, last = get_args(hint)
+        return f"is unknown; give {', '.join(others)} or {last}"
+    if hint in (int, float):
+        kind = "a whole number" if hint is int else "a number"
+        span = "" if low is None else f" from {low:g} up" if high is None else f" from {low:g} to {high:.10g}"
+        return f"is out of range; give {kind}{span}"
+    if get_origin(hint) is tuple:
+        return "cannot be used; give one number from 0 up for each painting"
+    if get_origin(hint) is not None:
+        return "cannot be used; give layers and their weights, from 0 up"
+    return "cannot be used; give text" if hint is str else "cannot be used; give true or false"
+
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+
+def read_size(value: object) -> int:
+    """Bytes from ``2G``, ``1.5G``, ``500M`` or a whole number of bytes. A G is 2³⁰.
+
+    Raises:
+        ImpastoError: it is none of these, or nothing.
+    """
+    text = str(value).strip()
+    match = _SIZE.fullmatch(text)
+    if isinstance(value, bool) or match is None or not (size := int(float(match[1]) * _UNITS[match[2].upper()])):
+        raise ImpastoError(
+            f"{_short(text)} is no amount of memory; write for example 2G, 1.5G or 500M", setting="max_memory"
+        )
+    return size
+
+
+def size_text(size: int) -> str:
+    """``1.5G``, ``500M``: in the unit that gives a short number, and one that :func:`read_size` takes."""
+    for unit in ("G", "M", "K"):
+        if size >= _UNITS[unit]:
+            return f"{round(size / _UNITS[unit], 2):g}{unit}"
+    return str(size)
