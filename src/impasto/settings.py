@@ -14,7 +14,7 @@ from dataclasses import Field, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Interval, Le
 
@@ -27,8 +27,6 @@ METHODS = ("refine", "instant", "hybrid")
 ALL, REFINED, NETWORK = frozenset(METHODS), frozenset({"refine", "hybrid"}), frozenset({"instant", "hybrid"})
 
 LOOK, DESCENT, MACHINE, OUTPUT = "The look", "The descent", "The machine", "What comes out"
-
-Kind = TypeVar("Kind")
 
 
 class About(NamedTuple):
@@ -183,7 +181,9 @@ class Settings:
             ImpastoError: an unknown keyword, one that means nothing to the method, or a value out of range.
         """
         alone = _plain(given.get("style_weights"))
-        settings = check_fields(cls, {**given, "style_weights": (alone,)} if isinstance(alone, int | float) else given)
+        if isinstance(alone, int | float):
+            given = {**given, "style_weights": (alone,)}
+        settings = cls(**check_fields(cls, given))
         method = settings.method
         for name in given:
             knowing = about(cls)[name].methods
@@ -248,6 +248,10 @@ class Settings:
             return self.detail
         return min(1.0, max(0.0, (math.log10(max(self.content_weight, 1e-9)) + 5) / 2))
 
+    def given(self) -> dict[str, Any]:
+        """What differs from the defaults, for a job's JSON."""
+        return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) != item.default}
+
     def as_json(self) -> dict[str, Any]:
         """Plain values for the recipe: what the method knows. Without a ``method`` a picture was refined."""
         values = {
@@ -276,8 +280,8 @@ def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
     return tuple(found)
 
 
-def check_fields(kind: type[Kind], given: Mapping[str, Any]) -> Kind:
-    """An instance of a dataclass of settings whose values have the right types and are within their bounds.
+def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every field of a dataclass of settings, by name: a value of the right type and within its bounds.
 
     Raises:
         ImpastoError: an unknown name, or a value of another type or out of bounds.
@@ -294,7 +298,7 @@ def check_fields(kind: type[Kind], given: Mapping[str, Any]) -> Kind:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise ImpastoError(f"{_short(given[name])} {_expected(known[name])}", setting=name) from None
-    return kind(**{name: getattr(values, name) for name in known})
+    return {name: getattr(values, name) for name in known}
 
 
 @cache

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from impasto.errors import ImpastoError
-from impasto.foundations import drawn
-from impasto.foundations.celeba import ATTRIBUTES, read_celeba
-from impasto.foundations.drawn import DRAWN, draw_face, draw_faces
+from impasto.lessons import drawn
+from impasto.lessons.celeba import ATTRIBUTES, read_celeba
+from impasto.lessons.drawn import DRAWN, draw_face, draw_faces
 
 HAIR = {"Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"}
 

@@ -11,8 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from impasto.errors import ImpastoError
-from impasto.foundations import attributes
-from impasto.foundations.attributes import (
+from impasto.lessons import attributes
+from impasto.lessons.attributes import (
     RAREST,
     AttributeNet,
     AttributeProgress,
@@ -23,9 +23,9 @@ from impasto.foundations.attributes import (
     predict,
     train,
 )
-from impasto.foundations.celeba import ATTRIBUTES, CelebA, read_celeba
-from impasto.foundations.drawn import DRAWN, draw_faces
-from impasto.foundations.scores import average_precision, linear_on_pixels, majority, score
+from impasto.lessons.celeba import ATTRIBUTES, CelebA, read_celeba
+from impasto.lessons.drawn import DRAWN, draw_faces
+from impasto.lessons.scores import average_precision, linear_on_pixels, majority, score
 
 SMALL = AttributesConfig(epochs=3, batch=8, side=16, width=2, checkpoint_seconds=0)
 

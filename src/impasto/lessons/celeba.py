@@ -26,7 +26,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.foundations.pictures import FolderOfPictures, ZipOfPictures, find_pictures
+from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
 
 __all__ = ["ATTRIBUTES", "SPLITS", "CelebA", "read_celeba", "square_of"]
 

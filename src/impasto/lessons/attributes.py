@@ -25,9 +25,9 @@ from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 from impasto.files.cards import pack, read_network
 from impasto.files.state import write_state
-from impasto.foundations.celeba import SPLITS, CelebA, square_of
-from impasto.foundations.scores import Scores, average_precision, linear_on_pixels, majority, score
 from impasto.images import to_pil
+from impasto.lessons.celeba import SPLITS, CelebA, square_of
+from impasto.lessons.scores import Scores, average_precision, linear_on_pixels, majority, score
 
 __all__ = [
     "AttributeNet",

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from impasto.errors import ImpastoError
 from impasto.features import load_extractor
 from impasto.features.extractor import Extractor
-from impasto.foundations import faces as module
-from impasto.foundations.celeba import CelebA
-from impasto.foundations.drawn import draw_faces
-from impasto.foundations.faces import (
+from impasto.lessons import faces as module
+from impasto.lessons.celeba import CelebA
+from impasto.lessons.drawn import draw_faces
+from impasto.lessons.faces import (
     FaceProgress,
     FacesConfig,
     augment,
@@ -33,7 +33,7 @@ from impasto.foundations.faces import (
     spread,
     train,
 )
-from impasto.foundations.generator import FaceDiscriminator, FaceGenerator
+from impasto.lessons.generator import FaceDiscriminator, FaceGenerator
 
 SMALL = FacesConfig(steps=6, batch=4, side=16, width=2, latent=8, penalty_every=2, sample_every=4)
 

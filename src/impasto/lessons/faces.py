@@ -28,11 +28,11 @@ from torch.nn import functional as F
 from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
 from impasto.files.state import write_state
-from impasto.foundations.celeba import CelebA
-from impasto.foundations.distance import Yardstick
-from impasto.foundations.generator import SIDES, FaceDiscriminator, FaceGenerator, between, latents, sheet
-from impasto.foundations.pictures import FolderOfPictures, ZipOfPictures, find_pictures
 from impasto.images import save_image
+from impasto.lessons.celeba import CelebA
+from impasto.lessons.distance import Yardstick
+from impasto.lessons.generator import SIDES, FaceDiscriminator, FaceGenerator, between, latents, sheet
+from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
 
 __all__ = ["FaceProgress", "FacesConfig", "FacesResult", "read_faces", "train"]
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
-from impasto.foundations.celeba import ATTRIBUTES
+from impasto.lessons.celeba import ATTRIBUTES
 
 __all__ = ["DRAWN", "draw_face", "draw_faces"]
 
@@ -134,7 +134,7 @@ def draw_faces(folder: str | Path, count: int, seed: int, side: int = 178) -> Pa
         side: width of an image in pixels, 16 or more.
 
     Returns:
-        ``folder``, for :func:`impasto.foundations.celeba.read_celeba`.
+        ``folder``, for :func:`impasto.lessons.celeba.read_celeba`.
 
     Raises:
         ImpastoError: a number out of range, or a folder that is not free or cannot be made.
