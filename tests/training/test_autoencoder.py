@@ -21,7 +21,9 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.features.extractor import STYLE_LAYERS, Extractor
 from impasto.losses import RELATIVE_CONTENT_SCALE, content_loss, gram_matrix, style_loss
-from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder
+from impasto.networks.autoencoder import AutoEncoder
+from impasto.networks.grain import PERIOD
+from impasto.networks.layers import MULTIPLE
 from impasto.training import autoencoder
 from impasto.training.autoencoder import Step, TrainConfig, critic_path, draw_batches, list_pictures, rate, train
 from impasto.training.data import list_images, read_images

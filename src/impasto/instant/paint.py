@@ -16,7 +16,7 @@ from impasto.color import preserve_color
 from impasto.images import MAX_PIXELS, fit_size, load_image, resize
 from impasto.instant.models import find_model, load_painter
 from impasto.instant.tiles import blend, encode, paint
-from impasto.networks.autoencoder import MULTIPLE
+from impasto.networks.layers import MULTIPLE
 from impasto.painting import Painting, Source, listed, style_colors
 from impasto.recipe import Input, Recipe
 from impasto.refine.pyramid import Scale, fit, fit_style, plan

@@ -1,79 +1,45 @@
 """The second warm-up: two networks, from scratch, of which one paints faces and the other tells them from real ones.
 
-Read from top to bottom: configuration, data, losses, what is shown, loop, file. The generator never sees a real face.
-All it has is the gradient of the discriminator's answer, which says how every pixel would look more real; the
-discriminator learns from real faces and from the generator's newest. The losses are the non-saturating ones, with a
-penalty on the discriminator's gradient at real faces that keeps the two from going around in circles.
+Read from top to bottom: data, losses, what is shown, loop, one step, file. The generator never sees a real face. All it
+has is the gradient of the discriminator's answer, which says how every pixel would look more real; the discriminator
+learns from real faces and from the generator's newest. The losses are the non-saturating ones, with a penalty on the
+discriminator's gradient at real faces that keeps the two from going around in circles.
 
 Goodfellow et al.: Generative Adversarial Nets (2014, arXiv:1406.2661).
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import math
 import os
-import pickle
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from impasto.configs import FacesConfig
+from impasto.course import Course
 from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
-from impasto.files.state import write_state
 from impasto.images import save_image
 from impasto.lessons.celeba import CelebA
 from impasto.lessons.distance import Yardstick
-from impasto.lessons.generator import SIDES, FaceDiscriminator, FaceGenerator, between, latents, sheet
+from impasto.lessons.generator import FaceDiscriminator, FaceGenerator, between, latents, sheet
 from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
+from impasto.lessons.showing import deal, moved
+from impasto.networks.learning import running_mean
 
-__all__ = ["FaceProgress", "FacesConfig", "FacesResult", "read_faces", "train"]
+__all__ = ["FacesResult", "read_faces", "train"]
 
 #: Every fifth face is held back, to measure with.
 HELD = 5
 #: Faces that are measured, at most: generated ones, held ones, and ones of the training.
 MEASURED = 500
-#: With fewer faces than this the discriminator would learn them by heart; it sees each a little changed then.
-FEW = 10_000
 #: Faces of a sheet, and of a row in it; rows and faces of the strips between faces.
 SHEET, ROW, STRIPS, STRIP = 64, 8, 6, 9
-
-
-@dataclass(frozen=True)
-class FacesConfig:
-    """Everything that determines the outcome, next to the faces and the extractor that measures."""
-
-    steps: int = 4000
-    batch: int = 16
-    side: int = 64  # pixels: 16, 32, 64 or 128
-    width: int = 16  # channels of the finest maps of both networks
-    latent: int = 64  # numbers that a face is made from
-    learning_rate: float = 1e-3  # of both networks, at its highest
-    penalty: float = 1.0  # γ of the gradient penalty
-    penalty_every: int = 8  # steps
-    average: float = 0.995  # how long the weights that are kept remember, at the end
-    augment: bool | None = None  # None: where there are fewer faces than FEW
-    sample_every: int = 500  # steps between two sheets and measurements
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class FaceProgress:
-    """One step; ``distance`` is the last one that was measured."""
-
-    step: int
-    steps: int
-    discriminator_loss: float
-    generator_loss: float
-    distance: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -155,7 +121,7 @@ def gradient_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
     return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
 
 
-def augment(faces: Tensor, generator: torch.Generator) -> Tensor:
+def augment(faces: Tensor, dice: torch.Generator) -> Tensor:
     """Each face a little moved, brighter or darker, with more or less contrast, so that gradients pass through.
 
     Real and generated faces are changed alike: what the discriminator sees of both, the generator need not imitate
@@ -163,19 +129,12 @@ def augment(faces: Tensor, generator: torch.Generator) -> Tensor:
 
     Args:
         faces: (B, 3, side, side) in [0, 1].
-        generator: of the random numbers, on the CPU.
+        dice: of the random numbers, on the CPU.
     """
-    count, _, side, _ = faces.shape
-    gains, shifts = torch.rand(2, count, 1, 1, 1, generator=generator).to(faces.device)
+    gains, shifts = torch.rand(2, len(faces), 1, 1, 1, generator=dice).to(faces.device)
     middle = faces.mean(dim=(1, 2, 3), keepdim=True)
     faces = (faces - middle) * (0.75 + 0.5 * gains) + middle + 0.3 * shifts - 0.15
-    reach = side // 12
-    moves = torch.randint(-reach, reach + 1, (count, 2, 1), generator=generator)
-    # The border is repeated where a face moves away from it.
-    places = (torch.arange(side) + moves).clamp_(0, side - 1).to(faces.device)
-    rows, columns = places[:, 0, None, :, None], places[:, 1, None, None, :]
-    batch = torch.arange(count, device=faces.device).view(-1, 1, 1, 1)
-    return faces[batch, torch.arange(3, device=faces.device).view(1, -1, 1, 1), rows, columns]
+    return moved(faces, faces.shape[-1] // 12, dice)
 
 
 def rate(step: int, steps: int) -> float:
@@ -190,126 +149,122 @@ def train(
     out: str | Path,
     *,
     device: str = "cpu",
-    checkpoint: str | Path | None = None,
-    checkpoint_seconds: float = 10.0,
     samples: str | Path | None = None,
-    callback: Callable[[FaceProgress], bool | None] | None = None,
-    log: Callable[[str], None] = lambda line: None,
+    course: Course | None = None,
 ) -> FacesResult:
-    """Train both networks and write the generator: the average of its weights over the last steps.
+    """Train both networks and write the generator: the running mean of its weights.
 
     Args:
         config: the settings.
         data: from :func:`read_faces`. All faces are held in memory, 12 kB each at 64 pixels.
         extractor: what measures the distance.
         out: the safetensors file to write.
-        device: where torch computes. Only on the CPU does a resumed training end in the very same bytes.
-        checkpoint: file that is written every ``checkpoint_seconds`` and continued from if it exists.
-        checkpoint_seconds: see there.
+        device: where torch computes.
         samples: folder for ``sheet-STEP.png``, faces of the same random numbers each time, and ``strip-STEP.png``, ways
             from one face to another.
-        callback: receives a :class:`FaceProgress` after each step; returning True ends the training there.
-        log: receives a line now and then.
+        course: of the training: checkpoint, progress.
 
     Raises:
-        ImpastoError: a side that does not fit, images that cannot be read, a checkpoint that is damaged or of another
-            training, or a loss that is not a number.
+        ImpastoError: images that cannot be read, a checkpoint of another training, or a loss that is not a number.
     """
-    if config.side not in SIDES:
-        raise ImpastoError(f"side: {config.side} pixels; give one of {', '.join(map(str, SIDES))}")
-    faces, held = data.load(config.side, "train"), data.load(config.side, "validation")
-    few = len(faces) < FEW if config.augment is None else config.augment
-    log(f"{len(faces)} faces to learn from{', each a little changed' if few else ''}; {len(held)} held back")
+    course = course or Course()
+    faces, held = (data.load(config.side, split) for split in ("train", "validation"))
+    few = len(faces) < config.few if config.augment is None else config.augment
+    course.log(f"{len(faces)} faces to learn from{', each a little changed' if few else ''}; {len(held)} held back")
     yardstick = Yardstick(extractor.to(device), spread(held), spread(faces))
 
-    torch.manual_seed(config.seed)
-    generator = FaceGenerator(config.side, config.width, config.latent)
-    discriminator = FaceDiscriminator(config.side, config.width)
-    for network in (generator, discriminator):
-        network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(generator)
-    optimizers = [
-        torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.0, 0.99))
-        for network in (generator, discriminator)
-    ]
-    kept: dict[str, Any] = {"generator": generator, "discriminator": discriminator, "average": average}
-    memory = {"generator_optimizer": optimizers[0], "discriminator_optimizer": optimizers[1]}
-    pixels = hashlib.sha256(faces.numpy().data).hexdigest() + hashlib.sha256(held.numpy().data).hexdigest()
-    belongs_to = {"config": asdict(config), "faces": pixels, "extractor": extractor.sha256}
+    pair = Pair(config, device)
     shown = latents(max(MEASURED, SHEET), config.latent, config.seed)
+    memo = {"history": {0: yardstick(pair.shipped.paint(shown[:MEASURED]))}}
+    pixels = [hashlib.sha256(part.numpy().data).hexdigest() for part in (faces, held)]
+    made_of = {"settings": asdict(config), "faces": pixels, "extractor weights": extractor.sha256}
+    course.begin(config.steps, made_of, pair.parts, memo)
+    history = memo["history"]
+    course.log(f"distance from real faces: {history[0]:.3f} untrained, {yardstick.floor:.3f} of real ones")
 
-    done, history = 0, {0: yardstick(average.paint(shown[:MEASURED]))}
-    if checkpoint and Path(checkpoint).is_file():
-        done, history = read_checkpoint(Path(checkpoint), belongs_to, {**kept, **memory})
-        log(f"continuing after step {done}")
-    log(f"distance from real faces: {history[0]:.3f} untrained, {yardstick.floor:.3f} of real ones")
+    dice, batch = torch.Generator(), min(config.batch, len(faces))
+    for step in course:
+        chosen = deal(len(faces), batch, step, config.seed, dice)
+        losses = pair.learn(faces[chosen].to(device).float() / 255, step, dice, few, course)
+        if (step + 1) % config.sample_every == 0 or step + 1 == config.steps:
+            history[step + 1] = yardstick(pair.shipped.paint(shown[:MEASURED]))
+            if samples is not None:
+                write_samples(Path(samples), step + 1, pair.shipped, shown)
+        if course.tell(**losses, distance=history[max(history)]):
+            break
+    if course.done not in history:
+        history[course.done] = yardstick(pair.shipped.paint(shown[:MEASURED]))
+    course.keep()
+    result = FacesResult(history[course.done], history[0], yardstick.floor, history)
+    scores = {"distance": round(result.distance, 5), "floor": round(result.floor, 5), "extractor": extractor.name}
+    pair.shipped.to_file(out, {"config": asdict(config), "faces": len(faces), "steps": course.done, **scores})
+    return result
 
-    def keep() -> None:
-        if checkpoint:
-            state = {name: thing.state_dict() for name, thing in {**kept, **memory}.items()}
-            write_state(checkpoint, {**belongs_to, "step": done, "history": history, **state})
 
-    batch = min(config.batch, len(faces))
-    each = len(faces) // batch  # steps an epoch; the few faces left over come up in another one
-    dice = torch.Generator()
-    started = saved = time.monotonic()
-    stop = False
-    while done < config.steps and not stop:
-        # Order, latents and augmentation follow from the step alone: a resumed run sees what an undisturbed one would.
-        epoch, place = divmod(done, each)
-        order = torch.randperm(len(faces), generator=dice.manual_seed(config.seed * 1_000_003 + epoch))
-        dice.manual_seed((config.seed + 1) * 1_000_000_007 + done)
-        real = faces[order[place * batch : (place + 1) * batch]].to(device).float() / 255
-        mirrored = torch.rand(batch, 1, 1, 1, generator=dice) < 0.5
+class Pair:
+    """The two networks, and the running mean of the generator, which is kept.
+
+    A generator swings around the best place; the mean of its weights is nearer to it than any of them.
+
+    Attributes:
+        shipped: the mean.
+        parts: what a checkpoint keeps, by name.
+    """
+
+    def __init__(self, config: FacesConfig, device: str) -> None:
+        self.config = config
+        torch.manual_seed(config.seed)
+        self.generator = FaceGenerator(config.side, config.width, config.latent)
+        self.discriminator = FaceDiscriminator(config.side, config.width)
+        for network in (self.generator, self.discriminator):
+            network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = running_mean(self.generator, lambda step: 1 - min(config.average, (step + 1) / (step + 10)))
+        self.shipped = cast(FaceGenerator, self.mean.module)
+        self.optimizers = [
+            torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.0, 0.99))
+            for network in (self.generator, self.discriminator)
+        ]
+        self.parts = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "mean": self.mean,
+            "generator_optimizer": self.optimizers[0],
+            "discriminator_optimizer": self.optimizers[1],
+        }
+
+    def learn(
+        self, real: Tensor, step: int, dice: torch.Generator, augmented: bool, course: Course
+    ) -> dict[str, float]:
+        """One step (0-based) from real faces (B, 3, side, side) in [0, 1]: the losses of the two."""
+        config, device, (painter, critic) = self.config, real.device, self.optimizers
+        mirrored = torch.rand(len(real), 1, 1, 1, generator=dice) < 0.5
         real = torch.where(mirrored.to(device), real.flip(-1), real)
-        generated = generator(torch.randn(batch, config.latent, generator=dice).to(device))
-        if few:
+        generated = self.generator(torch.randn(len(real), config.latent, generator=dice).to(device))
+        if augmented:
             real, generated = augment(real, dice), augment(generated, dice)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * rate(done, config.steps)
+        for group in painter.param_groups + critic.param_groups:
+            group["lr"] = config.learning_rate * rate(step, config.steps)
 
         # The discriminator: what is real, what is not.
-        answers = discriminator(torch.cat([real, generated.detach()]))
+        answers = self.discriminator(torch.cat([real, generated.detach()]))
         loss = discriminator_loss(*answers.chunk(2))
-        told = loss.detach()
-        if done % config.penalty_every == 0:
-            loss = loss + config.penalty * config.penalty_every * gradient_penalty(discriminator, real)
-        optimizers[1].zero_grad(set_to_none=True)
+        told = loss.item()
+        if step % config.penalty_every == 0:
+            loss = loss + config.penalty * config.penalty_every * gradient_penalty(self.discriminator, real)
+        critic.zero_grad(set_to_none=True)
         loss.backward()
-        optimizers[1].step()
+        critic.step()
 
         # The generator: what would look more real to it?
-        discriminator.requires_grad_(False)
-        painted = generator_loss(discriminator(generated))
-        optimizers[0].zero_grad(set_to_none=True)
+        self.discriminator.requires_grad_(False)
+        painted = generator_loss(self.discriminator(generated))
+        painter.zero_grad(set_to_none=True)
         painted.backward()
-        optimizers[0].step()
-        discriminator.requires_grad_(True)
-        if not math.isfinite(loss.item() + painted.item()):
-            raise ImpastoError(f"step {done + 1}: the loss is not a number; lower --learning-rate")
-        follow(average, generator, min(config.average, (done + 1) / (done + 10)))
-
-        done += 1
-        if done % config.sample_every == 0 or done == config.steps:
-            history[done] = yardstick(average.paint(shown[:MEASURED]))
-            if samples is not None:
-                write_samples(Path(samples), done, average, shown)
-        now = time.monotonic()
-        if callback:
-            record = FaceProgress(done, config.steps, told.item(), painted.item(), history[max(history)], now - started)
-            stop = bool(callback(record))
-        if now - saved > checkpoint_seconds:
-            keep()
-            saved = now
-    if done not in history:
-        history[done] = yardstick(average.paint(shown[:MEASURED]))
-    keep()
-    result = FacesResult(history[done], history[0], yardstick.floor, history)
-    scores = {name: round(value, 5) for name, value in (("distance", result.distance), ("floor", result.floor))}
-    about = {"config": asdict(config), "faces": len(faces), "steps": done, "extractor": extractor.name, **scores}
-    average.to_file(out, about)
-    return result
+        painter.step()
+        self.discriminator.requires_grad_(True)
+        course.check(loss.item(), painted.item())
+        self.mean.update_parameters(self.generator)
+        return {"discriminator_loss": told, "generator_loss": painted.item()}
 
 
 def spread(faces: Tensor) -> Tensor:
@@ -318,40 +273,9 @@ def spread(faces: Tensor) -> Tensor:
     return faces[[index * len(faces) // count for index in range(count)]]
 
 
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, memory: float) -> None:
-    """Move every number of ``average`` a part of the way to the network's, batch norm's statistics included.
-
-    A generator swings around the best place; the mean of its weights is nearer to it than any of them
-    (Yazici et al.: The Unusual Effectiveness of Averaging in GAN Training, 2018, arXiv:1806.04498).
-    """
-    for mean, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(new, 1 - memory)
-        else:
-            mean.copy_(new)
-
-
 def write_samples(folder: Path, step: int, generator: FaceGenerator, shown: Tensor) -> None:
     """A sheet of faces, and strips between some of them; the same latents at every step."""
     ways = torch.cat([between(shown[2 * row], shown[2 * row + 1], STRIP) for row in range(STRIPS)])
     folder.mkdir(parents=True, exist_ok=True)
     for name, latent, columns in (("sheet", shown[:SHEET], ROW), ("strip", ways, STRIP)):
         save_image(folder / f"{name}-{step:06}.png", sheet(generator.paint(latent), columns), force=True)
-
-
-def read_checkpoint(path: Path, belongs_to: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[int, dict[int, float]]:
-    """Fill ``kept`` from the file; returns the steps done and the distances so far.
-
-    Raises:
-        ImpastoError: it was made with other settings or faces, or cannot be read.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if any(state[name] != value for name, value in belongs_to.items()):
-            raise ImpastoError(f"{path}: made with other settings or faces; remove it or train with the same ones")
-        for name, thing in kept.items():
-            thing.load_state_dict(state[name])
-        return state["step"], state["history"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error

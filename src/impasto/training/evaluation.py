@@ -12,8 +12,9 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
+from impasto.features.extractor import Extractor
 from impasto.images import fit_size, resize
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import content_loss, gram_matrix, style_share
 from impasto.networks.discriminator import verdicts
 from impasto.refine.pyramid import fit_style
