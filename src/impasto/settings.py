@@ -63,9 +63,9 @@ class Settings:
         Literal["refine", "instant", "hybrid"],
         About("Gradient descent on the pixels; one pass of a network; or a refinement of what the network painted."),
     ] = "refine"
-    size: Annotated[
-        int, Interval(ge=0, le=100_000), About("Longest side in pixels; 0 keeps the photograph's own.")
-    ] = 512
+    size: Annotated[int, Interval(ge=0, le=100_000), About("Longest side in pixels; 0 keeps the photograph's own.")] = (
+        512
+    )
     content_weight: Annotated[
         float,
         Ge(0),
@@ -78,9 +78,9 @@ class Settings:
     strength: Annotated[
         Share, About("Strength of the style, 0 (the photograph) to 1; instant and hybrid only.", methods=NETWORK)
     ] = 1.0
-    tv_weight: Annotated[
-        float, Ge(0), About("Weight of the total variation: above 0, smoother.", methods=REFINED)
-    ] = 0.0
+    tv_weight: Annotated[float, Ge(0), About("Weight of the total variation: above 0, smoother.", methods=REFINED)] = (
+        0.0
+    )
     preserve_color: Annotated[
         Literal["none", "luminance", "histogram"],
         About("Keep the photograph's colors: its chroma after painting, or its palette in the painting before."),

@@ -16,7 +16,7 @@ from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Filed", "halved", "pack", "read_card"]
 

@@ -89,9 +89,7 @@ class ZipOfPictures:
         try:
             return _opened(self.path, os.getpid(), self.path.stat().st_mtime_ns).read(entry)
         except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error) as error:
-            raise ImpastoError(
-                f"{self.where(name)}: damaged or encrypted in the zip ({error}); get it again"
-            ) from error
+            raise ImpastoError(f"{self.where(name)}: damaged in the zip ({error}); get it again") from error
 
 
 @lru_cache(maxsize=4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel
 
 __all__ = ["one_cycle", "running_mean"]
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def one_cycle(
@@ -34,7 +36,7 @@ def running_mean(network: nn.Module, share: Callable[[int], float]) -> AveragedM
         share: of the newest weights in the mean after a step, by the step's number (0-based).
     """
 
-    def follow(means: Sequence[Tensor], values: Sequence[Tensor], updates: Tensor | int) -> None:
+    def follow(means: Tensors, values: Tensors, updates: Tensor | int) -> None:
         if means[0].is_floating_point():
             torch._foreach_lerp_(means, values, share(int(updates) - 1))
         else:  # Batch norm counts its batches.

@@ -101,7 +101,7 @@ def train(
     rehearsal.close(over=course.done == config.steps)
     errors = learner.finish(out, validation) if course.leads else {}
     fabric.barrier()
-    return cast(dict[str, float], fabric.broadcast(errors))
+    return fabric.broadcast(errors)
 
 
 def fit(
