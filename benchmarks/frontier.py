@@ -28,9 +28,10 @@ from impasto.machine import keep_freed_memory
 from impasto.refine.objective import Objective, Weights
 from impasto.refine.optimizer import State, lbfgs
 from impasto.refine.pyramid import fit, fit_style
+from impasto.training.comparison import feature_errors
 from impasto.training.data import augment, crops, list_images, read_images
-from impasto.training.distil import Student, evaluate, export
 from impasto.training.initialize import fit_stem, fit_to_teacher
+from impasto.training.student import Student, export
 from plot import pyplot, save
 from runner import CLASSICS, default_threads, write_json
 from runner import VGG19 as TEACHER
@@ -67,7 +68,7 @@ def make(widths: Mapping[str, int], teacher: Extractor, data: Path, out: Path) -
     student = Student(tuple(widths.items()))
     fit_stem(student, teacher, sample[:32])
     fit_to_teacher(student, teacher, sample, generator)
-    export(student, out, {"errors": evaluate(student, teacher, validation)})
+    export(student, out, {"errors": feature_errors(student, teacher, validation)})
 
 
 def step_times(networks: Mapping[str, Extractor], size: int) -> dict[str, float]:

@@ -85,27 +85,15 @@ def balanced_loss(logits: Tensor, labels: Tensor, shares: Tensor) -> Tensor:
     .. math:: -\frac{1}{2p}\, y \log σ(z) - \frac{1}{2(1-p)}\, (1-y) \log(1-σ(z))
 
     Its minimum is z = log-odds of the attribute + log((1-p)/p): subtract that, and σ(z) is a probability again
-    (King and Zeng: Logistic Regression in Rare Events Data, 2001).
-
-    Args:
-        logits: (B, A).
-        labels: (B, A), bool.
-        shares: (A,), p of each attribute in the training, within (0, 1).
-
-    Returns:
-        A scalar, the mean over faces and attributes.
+    (King and Zeng: Logistic Regression in Rare Events Data, 2001). The mean over logits (B, A) and labels (B, A; bool);
+    shares (A,) are p of each attribute in the training, within (0, 1).
     """
     weights = torch.where(labels, 0.5 / shares, 0.5 / (1 - shares))
     return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), weights)
 
 
 def augment(faces: Tensor, dice: torch.Generator) -> Tensor:
-    """Half of the faces mirrored; each moved by up to a sixteenth of its side and made brighter or darker by a fifth.
-
-    Args:
-        faces: (B, 3, side, side) in [0, 1].
-        dice: of the random numbers.
-    """
+    """Half of the faces (B, 3, side, side) mirrored; each moved by up to a sixteenth, brighter or darker by a fifth."""
     mirrored = torch.rand(len(faces), generator=dice) < 0.5
     faces = torch.where(mirrored.view(-1, 1, 1, 1), faces.flip(-1), faces)
     faces = moved(faces, faces.shape[-1] // 16, dice)

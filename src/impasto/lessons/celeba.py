@@ -108,12 +108,8 @@ class CelebA:
             faces[place] = square_of(self._decode(self.names[rows[place]]), side)
 
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-            try:
-                for _ in pool.map(fill, range(len(rows))):
-                    pass
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # The first mistake is told at once, not after all the others.
-                raise
+            for _ in pool.map(fill, range(len(rows))):  # At the first mistake, map cancels all the others.
+                pass
         return faces
 
     def _decode(self, name: str) -> Image.Image:
@@ -134,9 +130,6 @@ def read_celeba(folder: str | Path) -> CelebA:
 
     Where there is no partition file, a hash of each file name decides: 80 % train, 10 % validation, 10 % test, the same
     on every machine, and a face stays where it is when others are added.
-
-    Args:
-        folder: see the head of this module.
 
     Raises:
         ImpastoError: no such folder, no images, a zip cut short, a table with other columns, a label that is not -1 or

@@ -11,7 +11,6 @@ Goodfellow et al.: Generative Adversarial Nets (2014, arXiv:1406.2661).
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -34,52 +33,39 @@ from impasto.networks.learning import running_mean
 
 __all__ = ["FacesResult", "read_faces", "train"]
 
-#: Every fifth face is held back, to measure with.
-HELD = 5
-#: Faces that are measured, at most: generated ones, held ones, and ones of the training.
-MEASURED = 500
-#: Faces of a sheet, and of a row in it; rows and faces of the strips between faces.
-SHEET, ROW, STRIPS, STRIP = 64, 8, 6, 9
+HELD = 5  # Every fifth face is held back, to measure with.
+MEASURED = 500  # Faces that are measured, at most: generated ones, held ones, and ones of the training.
+SHEET, ROW, STRIPS, STRIP = 64, 8, 6, 9  # Faces of a sheet and of its rows; strips, and faces of each.
 
 
 @dataclass(frozen=True)
 class FacesResult:
-    """What the training came to.
+    """What the training came to: distances from held real faces."""
 
-    Attributes:
-        distance: of the generated faces from held real ones, at the end.
-        before: the same, of the untrained generator.
-        floor: of real faces from held real ones.
-        history: all distances, by step.
-    """
-
-    distance: float
-    before: float
-    floor: float
-    history: dict[int, float]
+    distance: float  # of the generated faces
+    before: float  # of those of the untrained generator
+    floor: float  # of other real faces
+    history: dict[int, float]  # of the generated faces, by step
 
 
 def read_faces(path: str | Path) -> CelebA:
     """The faces to learn from; no table is needed. Every fifth is held back, as the ``validation`` split.
 
     Args:
-        path: a folder with CelebA's ``img_align_celeba`` or its zip in it, a zip of images, or any folder of JPEG or
-            PNG files, however deep.
+        path: a folder with CelebA's images as :func:`impasto.lessons.celeba.read_celeba` finds them, a zip of images,
+            or any folder of JPEG or PNG files, however deep.
 
     Raises:
         ImpastoError: no images there, or a zip cut short.
     """
     path = Path(path)
     pictures: FolderOfPictures | ZipOfPictures
-    release = [place / f"img_align_celeba{ending}" for place in (path, path / "Img") for ending in ("", ".zip")]
     if path.is_file():
         pictures = ZipOfPictures.open(path)
-    elif any(there.exists() for there in release):
+    elif any((place / f"img_align_celeba{end}").exists() for place in (path, path / "Img") for end in ("", ".zip")):
         pictures = find_pictures(path)
     else:
-        found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-        images = (file for file in found if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
-        pictures = FolderOfPictures(path, frozenset(file.relative_to(path).as_posix() for file in images))
+        pictures = FolderOfPictures.below(path)
     names = sorted(pictures.names)
     if len(names) < 2 * HELD:
         raise ImpastoError(f"{path}: {len(names)} JPEG or PNG files; {2 * HELD} are the least, thousands are better")
@@ -88,33 +74,20 @@ def read_faces(path: str | Path) -> CelebA:
 
 
 def discriminator_loss(real: Tensor, generated: Tensor) -> Tensor:
-    """Cross-entropy: -log σ(D(x)) - log(1 - σ(D(G(z)))), each the mean over its faces.
-
-    Args:
-        real: logits (B,).
-        generated: logits (B,).
-    """
+    """Cross-entropy of logits (B,): -log σ(D(x)) - log(1 - σ(D(G(z)))), each the mean over its faces."""
     return F.softplus(-real).mean() + F.softplus(generated).mean()
 
 
 def generator_loss(generated: Tensor) -> Tensor:
-    """Not the negative of the discriminator's, which is flat where it wins, but -log σ(D(G(z))) (Goodfellow et al.).
-
-    Args:
-        generated: logits (B,).
-    """
+    """-log σ(D(G(z))), from logits (B,). The negative of the discriminator's loss would be flat where it wins."""
     return F.softplus(-generated).mean()
 
 
 def gradient_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
-    """R1: half of the squared norm of the logit's gradient, the mean over real faces.
+    """R1: half of the squared norm of the logit's gradient at real faces (B, 3, side, side), the mean over them.
 
     Where the generated faces are as the real ones, a discriminator has nothing to tell apart; this makes it fall silent
     there (Mescheder, Geiger, Nowozin: Which Training Methods for GANs do actually Converge?, 2018, arXiv:1801.04406).
-
-    Args:
-        discriminator: faces to logits.
-        real: (B, 3, side, side).
     """
     real = real.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
@@ -122,14 +95,10 @@ def gradient_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
 
 
 def augment(faces: Tensor, dice: torch.Generator) -> Tensor:
-    """Each face a little moved, brighter or darker, with more or less contrast, so that gradients pass through.
+    """Each face (B, 3, side, side) a little moved, brighter or darker, with more or less contrast; differentiable.
 
     Real and generated faces are changed alike: what the discriminator sees of both, the generator need not imitate
     (Zhao et al.: Differentiable Augmentation for Data-Efficient GAN Training, 2020, arXiv:2006.10738).
-
-    Args:
-        faces: (B, 3, side, side) in [0, 1].
-        dice: of the random numbers, on the CPU.
     """
     gains, shifts = torch.rand(2, len(faces), 1, 1, 1, generator=dice).to(faces.device)
     middle = faces.mean(dim=(1, 2, 3), keepdim=True)
@@ -160,8 +129,7 @@ def train(
         extractor: what measures the distance.
         out: the safetensors file to write.
         device: where torch computes.
-        samples: folder for ``sheet-STEP.png``, faces of the same random numbers each time, and ``strip-STEP.png``, ways
-            from one face to another.
+        samples: folder for ``sheet-STEP.png``, always of the same latents, and ``strip-STEP.png``, ways between some.
         course: of the training: checkpoint, progress.
 
     Raises:
@@ -202,13 +170,9 @@ def train(
 
 
 class Pair:
-    """The two networks, and the running mean of the generator, which is kept.
+    """The two networks, and the running mean of the generator, which ships.
 
     A generator swings around the best place; the mean of its weights is nearer to it than any of them.
-
-    Attributes:
-        shipped: the mean.
-        parts: what a checkpoint keeps, by name.
     """
 
     def __init__(self, config: FacesConfig, device: str) -> None:
@@ -224,13 +188,8 @@ class Pair:
             torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.0, 0.99))
             for network in (self.generator, self.discriminator)
         ]
-        self.parts = {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "mean": self.mean,
-            "generator_optimizer": self.optimizers[0],
-            "discriminator_optimizer": self.optimizers[1],
-        }
+        self.parts = {"generator": self.generator, "discriminator": self.discriminator, "mean": self.mean}
+        self.parts |= dict(zip(("generator_optimizer", "discriminator_optimizer"), self.optimizers, strict=True))
 
     def learn(
         self, real: Tensor, step: int, dice: torch.Generator, augmented: bool, course: Course

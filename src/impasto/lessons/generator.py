@@ -135,13 +135,7 @@ def between(start: Tensor, end: Tensor, count: int) -> Tensor:
 
 
 def sheet(faces: Tensor, columns: int, gap: int = 2) -> Tensor:
-    """Faces in rows of ``columns``, with white between them: (N, 3, side, side) -> (1, 3, H, W).
-
-    Args:
-        faces: in [0, 1].
-        columns: faces in a row; one that they do not fill is filled with white.
-        gap: between two faces, in pixels.
-    """
+    """Faces in rows of ``columns``, white between them and where none is left: (N, 3, side, side) -> (1, 3, H, W)."""
     count, _, side, _ = faces.shape
     columns = min(columns, count)
     rows, step = -(-count // columns), side + gap

@@ -26,6 +26,12 @@ class FolderOfPictures:
     path: Path
     names: frozenset[str] = field(repr=False)
 
+    @classmethod
+    def below(cls, path: Path) -> FolderOfPictures:
+        """All images in a folder, however deep."""
+        files = (Path(folder, name).relative_to(path) for folder, _, names in os.walk(path) for name in names)
+        return cls(path, frozenset(file.as_posix() for file in files if file.suffix.lower() in _ENDINGS))
+
     def where(self, name: str) -> str:
         """What to call the file in a message."""
         return str(self.path / name)

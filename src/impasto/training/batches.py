@@ -28,23 +28,14 @@ __all__ = ["Batch", "draw_batches", "measure_output"]
 
 @dataclass
 class Batch:
-    """Crops and what the extractor sees in them; row i of the styles belongs to row i of the contents.
+    """Crops and what the extractor sees in them; row i of the styles belongs to row i of the contents."""
 
-    Attributes:
-        contents: (B, 3, side, side) in [0, 1].
-        styles: the same.
-        features: of the contents at relu4_2.
-        grams: of the styles, by layer.
-        content_grams: of the contents, by layer.
-        corner: where the grain begins, for all of them.
-    """
-
-    contents: Tensor
-    styles: Tensor
-    features: Tensor
-    grams: dict[str, Tensor]
+    contents: Tensor  # (B, 3, side, side) in [0, 1]
+    styles: Tensor  # the same
+    features: Tensor  # of the contents at relu4_2
+    grams: dict[str, Tensor]  # of the styles, by layer
     content_grams: dict[str, Tensor]
-    corner: tuple[int, int] = (0, 0)
+    corner: tuple[int, int] = (0, 0)  # where the grain begins, for all of them
 
     def turned(self) -> Batch:
         """Every content with the next row's style."""
