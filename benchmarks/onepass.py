@@ -87,7 +87,7 @@ def load(arguments: argparse.Namespace, size: int, runtime: str = "torch") -> tu
 
     from impasto.images import load_image
     from impasto.instant.models import find_model, load_painter
-    from impasto.networks.autoencoder import MULTIPLE
+    from impasto.networks.layers import MULTIPLE
     from impasto.refine.pyramid import fit, fit_style
 
     torch.set_num_threads(arguments.threads)

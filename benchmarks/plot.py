@@ -26,7 +26,7 @@ LOOKS = {
 def draw(store: Store, output: Path) -> str | None:
     """Write the plot; a line instead of it where something is missing."""
     if find_spec("matplotlib") is None:
-        return "no plot: it needs matplotlib, which pip install 'impasto[foundations]' brings"
+        return "no plot: it needs matplotlib, which pip install 'impasto[lessons]' brings"
     bars = times_to_the_mark(store)
     widths = [1, 1.25] if bars else [1]
     figure, axes = pyplot().subplots(

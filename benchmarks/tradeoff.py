@@ -18,7 +18,7 @@ from typing import NamedTuple
 from safetensors import SafetensorError
 
 from impasto.files.cards import read_card
-from impasto.networks.autoencoder import FORMAT
+from impasto.networks.autoencoder import AutoEncoder
 from plot import pyplot, save
 from runner import HERE, command_line
 from tables import table
@@ -47,7 +47,7 @@ class Judged(NamedTuple):
 def read(path: Path) -> Judged:
     """What a file says of itself."""
     try:
-        card = read_card(path, FORMAT)
+        card = read_card(path, AutoEncoder.form)
     except (SafetensorError, OSError, ValueError):
         card = None
     if card is None or "scores" not in card:

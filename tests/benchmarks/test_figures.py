@@ -171,4 +171,4 @@ class TestPlot:
         monkeypatch.setattr("plot.find_spec", lambda name: None)
         told = draw(store, tmp_path / "plot.webp")
         assert told is not None
-        assert "impasto[foundations]" in told
+        assert "impasto[lessons]" in told

@@ -20,15 +20,9 @@ FEATURES = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 @torch.no_grad()
 def face_features(extractor: Extractor, faces: Tensor, batch: int = 64) -> list[Tensor]:
-    """The mean of each of the maps at :data:`FEATURES`, by layer.
+    """The mean of each of the maps at :data:`FEATURES`: for every layer (N, C), float64 on the CPU.
 
-    Args:
-        extractor: who looks.
-        faces: (N, 3, side, side), uint8, or floats in [0, 1].
-        batch: how many are looked at at once.
-
-    Returns:
-        For every layer (N, C), float64 on the CPU.
+    Faces are (N, 3, side, side), uint8 or floats in [0, 1]; ``batch`` of them are looked at at once.
     """
     device = next(extractor.parameters()).device
     parts: list[list[Tensor]] = []
@@ -45,11 +39,7 @@ def kernel_distance(one: Tensor, other: Tensor) -> float:
     .. math:: \frac{1}{m(m-1)} \sum_{i≠j} k(x_i, x_j) + \frac{1}{n(n-1)} \sum_{i≠j} k(y_i, y_j)
         - \frac{2}{mn} \sum_{i,j} k(x_i, y_j), \qquad k(x, y) = (x·y / d + 1)^3
 
-    Being without bias, it can be a little below 0.
-
-    Args:
-        one: (m, d), two rows or more.
-        other: (n, d), two rows or more.
+    Being without bias, it can be a little below 0. Samples are (m, d) and (n, d), two rows or more.
     """
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,22 +47,20 @@ class Scores:
 
     def to_text(self) -> str:
         """A table, a line for each attribute, the rarest first."""
-        models = list(self.means)
-        head = f"{'':<20} {'share':>6}  " + "  ".join(f"{model:^20}" for model in models)
-        lines = [head.rstrip(), f"{'':<20} {'':>6}  " + "  ".join(f"{'acc':>6} {'F1':>6} {'AP':>6}" for _ in models)]
 
-        def line(name: str, share: str, values: Mapping[str, Mapping[str, float] | None]) -> str:
-            cells = []
-            for model in models:
-                of_model = values[model]
-                for measure in MEASURES:
-                    cells.append(f"{'-':>6}" if of_model is None else f"{of_model[measure]:6.3f}")
-            groups = [" ".join(cells[at : at + len(MEASURES)]) for at in range(0, len(cells), len(MEASURES))]
-            return f"{name:<20} {share:>6}  " + "  ".join(groups)
+        def line(name: str, share: str, cells: Iterable[str]) -> str:
+            return f"{name:<20} {share:>6}  {'  '.join(cells)}".rstrip()
 
+        def figures(values: Mapping[str, Mapping[str, float] | None]) -> Iterator[str]:
+            for model in self.means:
+                told = values[model]
+                yield " ".join(f"{'-':>6}" if told is None else f"{told[measure]:6.3f}" for measure in MEASURES)
+
+        lines = [line("", "share", (f"{model:^20}" for model in self.means))]
+        lines.append(line("", "", (f"{'acc':>6} {'F1':>6} {'AP':>6}" for _ in self.means)))
         for name, row in sorted(self.rows.items(), key=lambda item: item[1]["share"]):
-            lines.append(line(name, f"{row['share']:.1%}", row))
-        lines.append(line(f"mean of {self.averaged}", "", self.means))
+            lines.append(line(name, f"{row['share']:.1%}", figures(row)))
+        lines.append(line(f"mean of {self.averaged}", "", figures(self.means)))
         return "\n".join(lines) + "\n"
 
     def to_png(self) -> bytes:
@@ -89,10 +88,7 @@ class Scores:
 def score(attributes: Sequence[str], predictions: Mapping[str, Tensor], labels: Tensor) -> Scores:
     """Compare the models on the same faces. An attribute counts as there where its probability is above 0.5.
 
-    Args:
-        attributes: their names.
-        predictions: (N, A) in [0, 1] for each model.
-        labels: (N, A) bool.
+    Predictions are (N, A) in [0, 1] for each model, labels (N, A) bool.
 
     Raises:
         ImpastoError: on no attribute do the faces differ.
@@ -124,9 +120,7 @@ def score(attributes: Sequence[str], predictions: Mapping[str, Tensor], labels: 
 def average_precision(values: Tensor, labels: Tensor) -> float:
     """Mean average precision over the attributes that some faces have and some do not; 0 if there are none.
 
-    Args:
-        values: (N, A) in [0, 1].
-        labels: (N, A) bool.
+    Values are (N, A) in [0, 1], labels (N, A) bool.
     """
     varies = labels.any(dim=0) & ~labels.all(dim=0)
     return float(_precisions(values, labels)[varies].mean()) if varies.any() else 0.0
@@ -140,14 +134,9 @@ def majority(labels: Tensor, count: int) -> Tensor:
 def linear_on_pixels(faces: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
     """The baseline without layers: least squares from pixels to labels, with a ridge that the validation chooses.
 
-    It sees the faces and their mirror images, at :data:`LINEAR_SIDE` pixels.
-
-    Args:
-        faces: (N, 3, side, side) uint8 for ``train``, ``validation`` and ``test``.
-        labels: (N, A) bool for each.
-
-    Returns:
-        Of the test split (N, A), squeezed into (0, 1) in a way that keeps 0.5 and the order.
+    It sees the faces and their mirror images, at :data:`LINEAR_SIDE` pixels. Faces (N, 3, side, side) uint8 and labels
+    (N, A) bool are those of ``train``, ``validation`` and ``test``; the answer is that of the test split, (N, A),
+    squeezed into (0, 1) in a way that keeps 0.5 and the order.
     """
     parts = faces["train"].split(2048)
     small = torch.stack([_small(part).sum(dim=0) for part in parts]).sum(dim=0) / len(faces["train"])
@@ -156,7 +145,7 @@ def linear_on_pixels(faces: Mapping[str, Tensor], labels: Mapping[str, Tensor]) 
     target = torch.zeros(len(mean), len(offset), dtype=torch.float64)
     for part, truth in zip(parts, labels["train"].split(2048), strict=True):
         for shown in (part, part.flip(-1)):
-            pixels = _flat(shown) - mean
+            pixels = _small(shown).flatten(1) - mean
             gram += (pixels.T @ pixels).double()
             target += pixels.T.double() @ (truth.double() - offset)
     unit = gram.diagonal().mean().clamp_min(1e-12)
@@ -171,25 +160,19 @@ def linear_on_pixels(faces: Mapping[str, Tensor], labels: Mapping[str, Tensor]) 
 
 
 def _line(faces: Tensor, mean: Tensor, weights: Tensor, offset: Tensor) -> Tensor:
-    values = torch.cat([(_flat(part) - mean).double() @ weights + offset for part in faces.split(2048)])
+    values = torch.cat([(_small(part).flatten(1) - mean).double() @ weights + offset for part in faces.split(2048)])
     # Not clamped: below zero lies half of the faces, and their order counts in the average precision.
     return torch.sigmoid(4 * values - 2).float()
 
 
-def _flat(faces: Tensor) -> Tensor:
-    """(N, 3 · 32 · 32) float32 in [0, 1]."""
-    return _small(faces).flatten(1)
-
-
 def _small(faces: Tensor) -> Tensor:
+    """Float32 in [0, 1], 32 x 32 pixels at most."""
     side = min(LINEAR_SIDE, faces.shape[-1])
     return F.interpolate(faces.float() / 255, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _precisions(values: Tensor, labels: Tensor) -> Tensor:
     """(A,); not a number where no face has the attribute."""
-    import warnings
-
     from torchmetrics.functional.classification import multilabel_average_precision
 
     with warnings.catch_warnings():

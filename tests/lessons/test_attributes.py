@@ -9,25 +9,16 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
+from impasto.configs import AttributesConfig
+from impasto.course import Course, Step
 from impasto.errors import ImpastoError
-from impasto.foundations import attributes
-from impasto.foundations.attributes import (
-    RAREST,
-    AttributeNet,
-    AttributeProgress,
-    AttributesConfig,
-    augment,
-    balanced_loss,
-    load_attributes,
-    predict,
-    train,
-)
-from impasto.foundations.celeba import ATTRIBUTES, CelebA, read_celeba
-from impasto.foundations.drawn import DRAWN, draw_faces
-from impasto.foundations.scores import average_precision, linear_on_pixels, majority, score
+from impasto.lessons.attributes import RAREST, AttributeNet, answers, augment, balanced_loss, predict, train
+from impasto.lessons.celeba import ATTRIBUTES, CelebA, read_celeba
+from impasto.lessons.drawn import DRAWN, draw_faces
 
-SMALL = AttributesConfig(epochs=3, batch=8, side=16, width=2, checkpoint_seconds=0)
+SMALL = AttributesConfig(epochs=3, batch=8, side=16, width=2)
 
 
 def with_partition(folder: Path, count: int) -> CelebA:
@@ -77,7 +68,7 @@ class TestLoss:
 
     def test_and_the_shift_makes_the_share_of_that(self, faces: CelebA, tmp_path: Path) -> None:
         train(replace(SMALL, epochs=1), faces, tmp_path / "out.safetensors")
-        network = load_attributes(tmp_path / "out.safetensors")
+        network = AttributeNet.from_file(tmp_path / "out.safetensors")
         assert faces.labels is not None
         shares = faces.labels[faces.rows("train")].float().mean(dim=0).clamp(RAREST, 1 - RAREST)
         assert torch.allclose(torch.sigmoid(0 - network.shift), shares, atol=1e-6)
@@ -117,7 +108,7 @@ class TestNetwork:
     def test_predict_sees_what_training_saw(self, model: AttributeNet, tmp_path: Path) -> None:
         data = read_celeba(draw_faces(tmp_path / "data", 3, 5, side=40))
         one_by_one = torch.cat([predict(model, data.image(index)[None].float() / 255) for index in range(3)])
-        assert torch.allclose(one_by_one, attributes.answers(model, data.load(32)), atol=1e-6)
+        assert torch.allclose(one_by_one, answers(model, data.load(32)), atol=1e-6)
         assert not model.training, "a question does not put the network back into training"
 
 
@@ -136,62 +127,64 @@ class TestTraining:
         """Cut within an epoch and at the end of one (an epoch has four steps)."""
         calm = train(SMALL, faces, tmp_path / "calm.safetensors")
 
-        def interrupt(record: AttributeProgress) -> None:
+        def interrupt(record: Step) -> None:
             if record.step == at + 1:
                 raise KeyboardInterrupt
 
         resumed, checkpoint = tmp_path / "resumed.safetensors", tmp_path / "run"
         with pytest.raises(KeyboardInterrupt):
-            train(SMALL, faces, resumed, checkpoint=checkpoint, callback=interrupt)
+            train(SMALL, faces, resumed, course=Course(checkpoint, seconds=0, callback=interrupt))
         assert not resumed.exists()
         torch.manual_seed(99)
         steps: list[int] = []
-        scores = train(SMALL, faces, resumed, checkpoint=checkpoint, callback=lambda record: steps.append(record.step))
+        course = Course(checkpoint, callback=lambda record: steps.append(record.step))
+        scores = train(SMALL, faces, resumed, course=course)
         assert steps == list(range(at + 1, 13))
         assert resumed.read_bytes() == (tmp_path / "calm.safetensors").read_bytes()
         assert scores == calm
 
-    def test_early_stopping_keeps_the_best(
-        self, faces: CelebA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_early_stopping_keeps_the_best(self, faces: CelebA, tmp_path: Path) -> None:
         reached = iter([0.5, 0.6, 0.55, 0.6, 0.9])
-        monkeypatch.setattr(attributes, "average_precision", lambda values, labels: next(reached))
+
+        def measure(values: Tensor, labels: Tensor) -> float:
+            assert values.shape == labels.shape
+            return next(reached)
+
         config = replace(SMALL, epochs=5, patience=2)
-        heard: list[AttributeProgress] = []
-        train(config, faces, tmp_path / "out.safetensors", callback=heard.append)
-        assert [record.epoch for record in heard[3::4]] == [1, 2, 3, 4], "as good is not better, and 0.9 never came"
-        assert heard[0].average_precision is None
-        assert [record.average_precision for record in heard[3::4]] == [0.5, 0.6, 0.6, 0.6]
+        heard: list[Step] = []
+        train(config, faces, tmp_path / "out.safetensors", course=Course(callback=heard.append), measure=measure)
+        assert [record.figures["epoch"] for record in heard[3::4]] == [1, 2, 3, 4], (
+            "as good is not better, and 0.9 never came"
+        )
+        assert heard[0].figures["average_precision"] is None
+        assert [record.figures["average_precision"] for record in heard[3::4]] == [0.5, 0.6, 0.6, 0.6]
         # The weights are those of the second epoch.
-        monkeypatch.setattr(attributes, "average_precision", lambda values, labels: 0.5)
-        train(config, faces, tmp_path / "two.safetensors", callback=lambda record: record.step == 4)
-        first = load_attributes(tmp_path / "two.safetensors").answer.weight
-        best = load_attributes(tmp_path / "out.safetensors").answer.weight
+        train(config, faces, tmp_path / "two.safetensors", course=Course(callback=lambda record: record.step == 4))
+        first = AttributeNet.from_file(tmp_path / "two.safetensors").answer.weight
+        best = AttributeNet.from_file(tmp_path / "out.safetensors").answer.weight
         assert not torch.equal(first, best)
         with safe_open(str(tmp_path / "out.safetensors"), framework="pt") as file:
             assert json.loads(file.metadata()["impasto"])["best_epoch"] == 2
 
     def test_checkpoints_that_do_not_fit(self, faces: CelebA, tmp_path: Path) -> None:
         checkpoint = tmp_path / "run"
-        train(SMALL, faces, tmp_path / "a.safetensors", checkpoint=checkpoint)
-        with pytest.raises(ImpastoError, match="run: made with other settings or faces"):
-            train(replace(SMALL, seed=1), faces, tmp_path / "b.safetensors", checkpoint=checkpoint)
+        train(SMALL, faces, tmp_path / "a.safetensors", course=Course(checkpoint))
+        with pytest.raises(ImpastoError, match="run: made with other settings; remove it"):
+            train(replace(SMALL, seed=1), faces, tmp_path / "b.safetensors", course=Course(checkpoint))
         other = replace(faces, labels=~faces.labels)  # type: ignore[operator]
-        with pytest.raises(ImpastoError, match="run: made with other settings or faces"):
-            train(SMALL, other, tmp_path / "b.safetensors", checkpoint=checkpoint)
+        with pytest.raises(ImpastoError, match="run: made with other faces; remove it"):
+            train(SMALL, other, tmp_path / "b.safetensors", course=Course(checkpoint))
         checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
         with pytest.raises(ImpastoError, match="run: a damaged checkpoint"):
-            train(SMALL, faces, tmp_path / "b.safetensors", checkpoint=checkpoint)
+            train(SMALL, faces, tmp_path / "b.safetensors", course=Course(checkpoint))
 
     def test_mistakes(self, faces: CelebA, tmp_path: Path) -> None:
         out = tmp_path / "out.safetensors"
-        with pytest.raises(ImpastoError, match="side: 40 pixels; give a multiple of 16"):
-            train(replace(SMALL, side=40), faces, out)
         with pytest.raises(ImpastoError, match=r"has no list_attr_celeba\.csv or \.txt"):
             train(SMALL, replace(faces, labels=None), out)
         with pytest.raises(ImpastoError, match="0 faces in the validation split"):
             train(SMALL, replace(faces, split=("train",) * len(faces)), out)
-        with pytest.raises(ImpastoError, match=r"step \d+: the loss is not a number; lower --learning-rate"):
+        with pytest.raises(ImpastoError, match=r"step \d+: the loss is not a number; lower learning_rate"):
             train(replace(SMALL, learning_rate=1e30), faces, out)
         assert not out.exists()
 
@@ -202,81 +195,22 @@ class TestFile:
         train(replace(SMALL, epochs=1), faces, out)
         with safe_open(str(out), framework="pt") as file:
             card = json.loads(file.metadata()["impasto"])
-        assert (card["attributes"], card["side"], card["width"]) == (list(ATTRIBUTES), 16, 2)
+        assert card["settings"] == {"attributes": list(ATTRIBUTES), "side": 16, "width": 2}
         assert card["config"]["epochs"] == 1
-        assert "checkpoint_seconds" not in card["config"]
-        network = load_attributes(out)
+        network = AttributeNet.from_file(out)
         assert (network.attributes, network.side, network.training) == (ATTRIBUTES, 16, False)
 
     def test_refused(self, faces: CelebA, tmp_path: Path) -> None:
-        with pytest.raises(ImpastoError, match="gone: no such file"):
-            load_attributes(tmp_path / "gone")
+        with pytest.raises(ImpastoError, match="gone: cannot be read as a network of attributes; give an intact file"):
+            AttributeNet.from_file(tmp_path / "gone")
         other = tmp_path / "other.safetensors"
         save_file({"a": torch.zeros(1)}, other)
-        with pytest.raises(ImpastoError, match="no weights of the attribute network"):
-            load_attributes(other)
+        with pytest.raises(
+            ImpastoError, match="is not a network of attributes; give a file of 'impasto train attributes'"
+        ):
+            AttributeNet.from_file(other)
         out = tmp_path / "out.safetensors"
         train(replace(SMALL, epochs=1), faces, out)
         out.write_bytes(out.read_bytes()[:-100])
-        with pytest.raises(ImpastoError, match="damaged weights"):
-            load_attributes(out)
-
-
-class TestScores:
-    # Two attributes that vary and one that does not; the faces are the rows.
-    LABELS = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]]).bool()
-    VALUES = torch.tensor([[0.9, 0.2, 0.1], [0.8, 0.7, 0.1], [0.6, 0.4, 0.1], [0.1, 0.3, 0.1]])
-
-    def test_values_by_hand(self) -> None:
-        scores = score("abc", {"network": self.VALUES}, self.LABELS)
-        # a: yes, yes, yes, no against 1, 0, 1, 0: three right; F1 = 2·2/(2·2 + 1); ranked 1, 0, 1, 0: (1 + 2/3)/2.
-        assert scores.rows["a"]["network"] == {"accuracy": 0.75, "f1": 0.8, "average_precision": 0.8333}
-        # b: no, yes, no, no against 0, 1, 1, 0: three right; F1 = 2/(2 + 1); ranked 1, 1, 0, 0.
-        assert scores.rows["b"]["network"] == {"accuracy": 0.75, "f1": 0.6667, "average_precision": 1.0}
-        assert scores.rows["c"] == {"share": 0.0, "network": None}
-        assert scores.means["network"] == {"accuracy": 0.75, "f1": 0.7333, "average_precision": 0.9167}
-        assert (scores.faces, scores.averaged) == (4, 2)
-        assert average_precision(self.VALUES, self.LABELS) == pytest.approx((5 / 6 + 1) / 2, abs=1e-6)
-
-    def test_majority(self) -> None:
-        labels = torch.tensor([[1, 0], [1, 0], [0, 1], [1, 0]]).bool()
-        guesses = majority(labels, 4)
-        assert torch.equal(guesses, torch.tensor([[0.75, 0.25]]).expand(4, 2))
-        scores = score("ab", {"majority": guesses}, labels)
-        assert scores.means["majority"]["accuracy"] == 0.75
-        assert scores.rows["b"]["majority"] == {"accuracy": 0.75, "f1": 0.0, "average_precision": 0.25}
-
-    def test_the_linear_model_finds_what_is_linear(self) -> None:
-        """Whether the upper half is brighter than the lower; a mirror image says the same."""
-        generator = torch.Generator().manual_seed(0)
-
-        def part(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-            faces = torch.randint(0, 120, (count, 3, 8, 8), generator=generator)
-            bright = torch.rand(count, 2, generator=generator) < torch.tensor([0.5, 0.1])
-            faces[:, :, :4] += 60 * bright[:, :1, None, None]
-            faces[:, :, 4:] += 60 * bright[:, 1:, None, None]
-            return faces.to(torch.uint8), bright
-
-        parts = {name: part(count) for name, count in (("train", 300), ("validation", 60), ("test", 60))}
-        told = linear_on_pixels({k: v[0] for k, v in parts.items()}, {k: v[1] for k, v in parts.items()})
-        assert ((told > 0.5) == parts["test"][1]).float().mean() > 0.97
-        assert average_precision(told, parts["test"][1]) > 0.99
-
-    def test_the_table(self) -> None:
-        scores = score("abc", {"network": self.VALUES, "majority": majority(self.LABELS, 4)}, self.LABELS)
-        lines = scores.to_text().splitlines()
-        assert lines[0].split() == ["share", "network", "majority"]
-        assert lines[2].split() == ["c", "0.0%"] + ["-"] * 6
-        assert lines[-1].split() == ["mean", "of", "2", "0.750", "0.733", "0.917", "0.500", "0.000", "0.500"]
-        assert json.loads(json.dumps(scores.to_json()))["rows"]["a"]["network"]["f1"] == 0.8
-
-    def test_the_chart(self) -> None:
-        guesses = majority(self.LABELS, 4)
-        scores = score("abc", {"network": self.VALUES, "linear": guesses, "majority": guesses}, self.LABELS)
-        png = scores.to_png()
-        assert png.startswith(b"\x89PNG")
-        assert png == scores.to_png()
-
-    def test_nothing_to_tell(self) -> None:
-        with pytest.raises(ImpastoError, match="all 4 faces of the test split have the same labels"):
-            score("abc", {"network": self.VALUES}, torch.zeros(4, 3).bool())
+        with pytest.raises(ImpastoError, match="cannot be read as a network of attributes"):
+            AttributeNet.from_file(out)

@@ -6,25 +6,17 @@ Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolut
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from impasto.files.atomic import write_atomically
-from impasto.files.cards import pack, read_network
+from impasto.files.cards import Filed
 from impasto.networks.discriminator import DownBlock
 
 __all__ = ["FaceDiscriminator", "FaceGenerator", "between", "latents", "sheet"]
 
-FORMAT = "impasto-faces-1"
-
-#: Sides of a face that the two networks are made for, in pixels.
-SIDES = (16, 32, 64, 128)
 #: Side of the smallest maps: the first of the generator and the last of the discriminator.
 SMALLEST = 4
 #: From here on, channels grow no more where the maps get smaller.
@@ -38,7 +30,7 @@ def _widths(side: int, width: int) -> list[int]:
 
 
 class FaceGenerator(
-    nn.Module,
+    Filed,
     PyTorchModelHubMixin,
     library_name="impasto",
     pipeline_tag="unconditional-image-generation",
@@ -56,9 +48,11 @@ class FaceGenerator(
         torch.Size([2, 3, 64, 64])
     """
 
+    form, kind, command = "impasto-faces-1", "a generator of faces", "impasto train faces"
+
     def __init__(self, side: int = 64, width: int = 16, latent: int = 64) -> None:
         super().__init__()
-        self.side, self.width, self.latent = side, width, latent
+        self.side, self.latent = side, latent
         self.settings = {"side": side, "width": width, "latent": latent}
         widths = _widths(side, width)[::-1]
         first = nn.ConvTranspose2d(latent, widths[0], SMALLEST, bias=False)
@@ -83,31 +77,6 @@ class FaceGenerator(
         faces = [self(part.to(device)).cpu().contiguous() for part in latent.split(batch)]
         self.train(training)
         return torch.cat(faces)
-
-    def to_file(self, path: str | Path, card: Mapping[str, Any] | None = None) -> None:
-        """Write one safetensors file, with the settings and ``card`` in its metadata.
-
-        Raises:
-            ImpastoError: it cannot be written.
-        """
-        about = {"format": FORMAT, "settings": self.settings, **(card or {})}
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        write_atomically(Path(path), pack(tensors, about))
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> FaceGenerator:
-        """Read a file of :meth:`to_file`.
-
-        Raises:
-            ImpastoError: the file is missing, cut, or holds something else.
-        """
-        return read_network(
-            path,
-            FORMAT,
-            lambda card: cls(**card["settings"]),
-            other="no generator of faces; give a file of 'impasto train faces'",
-            damaged="cannot be read as a generator of faces; give an intact file",
-        )
 
 
 class FaceDiscriminator(nn.Module):
@@ -166,13 +135,7 @@ def between(start: Tensor, end: Tensor, count: int) -> Tensor:
 
 
 def sheet(faces: Tensor, columns: int, gap: int = 2) -> Tensor:
-    """Faces in rows of ``columns``, with white between them: (N, 3, side, side) -> (1, 3, H, W).
-
-    Args:
-        faces: in [0, 1].
-        columns: faces in a row; one that they do not fill is filled with white.
-        gap: between two faces, in pixels.
-    """
+    """Faces in rows of ``columns``, white between them and where none is left: (N, 3, side, side) -> (1, 3, H, W)."""
     count, _, side, _ = faces.shape
     columns = min(columns, count)
     rows, step = -(-count // columns), side + gap

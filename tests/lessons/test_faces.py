@@ -3,29 +3,30 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from impasto.configs import FacesConfig
+from impasto.course import Course, Step
 from impasto.errors import ImpastoError
 from impasto.features import load_extractor
 from impasto.features.extractor import Extractor
-from impasto.foundations import faces as module
-from impasto.foundations.celeba import CelebA
-from impasto.foundations.drawn import draw_faces
-from impasto.foundations.faces import (
-    FaceProgress,
-    FacesConfig,
+from impasto.lessons.celeba import CelebA
+from impasto.lessons.drawn import draw_faces
+from impasto.lessons.faces import (
+    FacesResult,
     augment,
     discriminator_loss,
-    follow,
     generator_loss,
     gradient_penalty,
     rate,
@@ -33,7 +34,7 @@ from impasto.foundations.faces import (
     spread,
     train,
 )
-from impasto.foundations.generator import FaceDiscriminator, FaceGenerator
+from impasto.lessons.generator import FaceDiscriminator, FaceGenerator
 
 SMALL = FacesConfig(steps=6, batch=4, side=16, width=2, latent=8, penalty_every=2, sample_every=4)
 
@@ -157,18 +158,6 @@ class TestAugment:
             assert 0.75 <= found[0] <= 1.25
 
 
-def test_the_average_follows_statistics_too() -> None:
-    network, average = FaceGenerator(16, 2, 8), FaceGenerator(16, 2, 8)
-    network(torch.randn(4, 8))
-    before = {name: value.clone() for name, value in average.state_dict().items()}
-    follow(average, network, 0.75)
-    for name, value in average.state_dict().items():
-        if value.is_floating_point():
-            torch.testing.assert_close(value, 0.75 * before[name] + 0.25 * network.state_dict()[name])
-        else:
-            assert value == 1
-
-
 def test_the_rate_falls_from_the_middle_on() -> None:
     assert [rate(step, 8) for step in range(8)] == [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
 
@@ -177,6 +166,10 @@ def test_what_is_measured_is_spread_over_all_faces() -> None:
     many = torch.arange(2000).view(-1, 1, 1, 1)
     assert torch.equal(spread(many).flatten(), torch.arange(0, 2000, 4))
     assert torch.equal(spread(many[:7]), many[:7])
+
+
+def safe_weights(path: Path) -> bytes:
+    return b"".join(tensor.numpy().tobytes() for _, tensor in sorted(load_file(path).items()))
 
 
 class TestTraining:
@@ -196,23 +189,15 @@ class TestTraining:
         """Cut within an epoch, before and after a measurement (an epoch has four steps)."""
         calm = train(SMALL, data, extractor, tmp_path / "calm.safetensors", samples=tmp_path / "calm")
 
-        def interrupt(record: FaceProgress) -> None:
+        def interrupt(record: Step) -> None:
             if record.step == at + 1:
                 raise KeyboardInterrupt
 
         resumed, checkpoint, folder = tmp_path / "resumed.safetensors", tmp_path / "run", tmp_path / "samples"
 
-        def run(callback: object) -> module.FacesResult:
-            return train(
-                SMALL,
-                data,
-                extractor,
-                resumed,
-                checkpoint=checkpoint,
-                checkpoint_seconds=0,
-                samples=folder,
-                callback=callback,  # type: ignore[arg-type]
-            )
+        def run(callback: Callable[[Step], None]) -> FacesResult:
+            course = Course(checkpoint, seconds=0, callback=callback)
+            return train(SMALL, data, extractor, resumed, samples=folder, course=course)
 
         with pytest.raises(KeyboardInterrupt):
             run(interrupt)
@@ -234,29 +219,21 @@ class TestTraining:
         one, other = (FaceGenerator.from_file(tmp_path / f"{seed}.safetensors") for seed in (0, 1))
         assert not torch.equal(one.paint(torch.ones(1, 8)), other.paint(torch.ones(1, 8)))
 
-    def test_few_faces_are_augmented(
-        self, data: CelebA, extractor: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        changed: list[int] = []
+    def test_few_faces_are_augmented(self, data: CelebA, extractor: Extractor, tmp_path: Path) -> None:
+        def trained(name: str, **changed: Any) -> bytes:
+            lines: list[str] = []
+            out = tmp_path / name
+            train(replace(SMALL, steps=1, **changed), data, extractor, out, course=Course(log=lines.append))
+            assert ("each a little changed" in lines[0]) == (name in ("few", "asked"))
+            return safe_weights(out)
 
-        def watch(faces: Tensor, dice: torch.Generator) -> Tensor:
-            changed.append(len(faces))
-            return augment(faces, dice)
-
-        monkeypatch.setattr(module, "augment", watch)
-        out = tmp_path / "out.safetensors"
-        for setting, expected in ((None, 2), (False, 0), (True, 2)):
-            changed.clear()
-            train(replace(SMALL, steps=1, augment=setting), data, extractor, out)
-            assert len(changed) == expected, setting
-        monkeypatch.setattr(module, "FEW", 5)
-        changed.clear()
-        train(replace(SMALL, steps=1), data, extractor, out)
-        assert changed == []
+        few, asked = trained("few"), trained("asked", augment=True)
+        many, refused = trained("many", few=5), trained("refused", augment=False)
+        assert few == asked != many == refused
 
     def test_the_callback_ends_it(self, data: CelebA, extractor: Extractor, tmp_path: Path) -> None:
         out = tmp_path / "out.safetensors"
-        result = train(SMALL, data, extractor, out, callback=lambda record: record.step == 3)
+        result = train(SMALL, data, extractor, out, course=Course(callback=lambda record: record.step == 3))
         assert list(result.history) == [0, 3]
         assert result.distance == result.history[3]
         with safe_open(str(out), framework="pt") as file:
@@ -264,22 +241,20 @@ class TestTraining:
 
     def test_checkpoints_that_do_not_fit(self, data: CelebA, extractor: Extractor, tmp_path: Path) -> None:
         checkpoint, out = tmp_path / "run", tmp_path / "out.safetensors"
-        train(replace(SMALL, steps=1), data, extractor, out, checkpoint=checkpoint)
-        for config, faces in (
-            (replace(SMALL, steps=1, seed=1), data),
-            (replace(SMALL, steps=1), replace(data, names=data.names[::-1])),
+        train(replace(SMALL, steps=1), data, extractor, out, course=Course(checkpoint))
+        for config, faces, what in (
+            (replace(SMALL, steps=1, seed=1), data, "settings"),
+            (replace(SMALL, steps=1), replace(data, names=data.names[::-1]), "faces"),
         ):
-            with pytest.raises(ImpastoError, match="run: made with other settings or faces"):
-                train(config, faces, extractor, out, checkpoint=checkpoint)
+            with pytest.raises(ImpastoError, match=f"run: made with other {what}; remove it"):
+                train(config, faces, extractor, out, course=Course(checkpoint))
         checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
         with pytest.raises(ImpastoError, match="run: a damaged checkpoint"):
-            train(replace(SMALL, steps=1), data, extractor, out, checkpoint=checkpoint)
+            train(replace(SMALL, steps=1), data, extractor, out, course=Course(checkpoint))
 
     def test_mistakes(self, data: CelebA, extractor: Extractor, tmp_path: Path) -> None:
         out = tmp_path / "out.safetensors"
-        with pytest.raises(ImpastoError, match="side: 48 pixels; give one of 16, 32, 64, 128"):
-            train(replace(SMALL, side=48), data, extractor, out)
-        with pytest.raises(ImpastoError, match=r"step \d+: the loss is not a number; lower --learning-rate"):
+        with pytest.raises(ImpastoError, match=r"step \d+: the loss is not a number; lower learning_rate"):
             train(replace(SMALL, learning_rate=1e30), data, extractor, out)
         assert not out.exists()
 
@@ -317,7 +292,7 @@ def test_the_discriminator_is_made_of_the_critics_blocks() -> None:
 def test_a_file_that_holds_something_else(tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     save_file({"a": torch.zeros(1)}, other)
-    with pytest.raises(ImpastoError, match="no generator of faces; give a file of 'impasto train faces'"):
+    with pytest.raises(ImpastoError, match="is not a generator of faces; give a file of 'impasto train faces'"):
         FaceGenerator.from_file(other)
     with pytest.raises(ImpastoError, match="cannot be read as a generator of faces"):
         FaceGenerator.from_file(tmp_path / "gone.safetensors")

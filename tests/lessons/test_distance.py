@@ -5,8 +5,8 @@ import torch
 
 from impasto.features import load_extractor
 from impasto.features.extractor import Extractor
-from impasto.foundations.distance import FEATURES, Yardstick, face_features, kernel_distance
-from impasto.foundations.drawn import draw_face
+from impasto.lessons.distance import FEATURES, Yardstick, face_features, kernel_distance
+from impasto.lessons.drawn import draw_face
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def extractor() -> Extractor:
 def drawn() -> torch.Tensor:
     import numpy as np
 
-    from impasto.foundations.celeba import square_of
+    from impasto.lessons.celeba import square_of
 
     return torch.stack([square_of(draw_face(np.random.default_rng([7, n]), 32)[0], 32) for n in range(120)])
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from impasto.errors import ImpastoError
-from impasto.foundations.celeba import ATTRIBUTES, SPLITS, read_celeba
-from impasto.foundations.drawn import draw_faces
+from impasto.lessons.celeba import ATTRIBUTES, SPLITS, read_celeba
+from impasto.lessons.drawn import draw_faces
 
 COUNT = 12
 HEADER = "image_id," + ",".join(ATTRIBUTES)
@@ -132,7 +132,7 @@ class TestSplit:
         assert split == tuple(map(expected_split, read_celeba(data).names))
 
     def test_about_eighty_ten_ten(self) -> None:
-        from impasto.foundations.celeba import _split_by_hash
+        from impasto.lessons.celeba import _split_by_hash
 
         counts = [sum(_split_by_hash(f"{n:06}.jpg") == part for n in range(4000)) for part in SPLITS]
         assert counts[0] == pytest.approx(3200, abs=100)

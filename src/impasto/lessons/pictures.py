@@ -1,12 +1,12 @@
-"""Image files by name, in a folder or inside a zip. Nothing stays open: any thread or process may read at any time."""
+"""Image files by name, in a folder or inside a zip. Any thread or process may read at any time."""
 
 from __future__ import annotations
 
 import os
-import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from impasto.errors import ImpastoError
@@ -15,7 +15,6 @@ __all__ = ["FolderOfPictures", "ZipOfPictures", "find_pictures"]
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 _NAME = "img_align_celeba"
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 # No face takes more; a zip that claims it would fill the memory.
 _MAX_BYTES = 64 << 20
 
@@ -26,6 +25,12 @@ class FolderOfPictures:
 
     path: Path
     names: frozenset[str] = field(repr=False)
+
+    @classmethod
+    def below(cls, path: Path) -> FolderOfPictures:
+        """All images in a folder, however deep."""
+        files = (Path(folder, name).relative_to(path) for folder, _, names in os.walk(path) for name in names)
+        return cls(path, frozenset(file.as_posix() for file in files if file.suffix.lower() in _ENDINGS))
 
     def where(self, name: str) -> str:
         """What to call the file in a message."""
@@ -45,11 +50,7 @@ class FolderOfPictures:
 
 @dataclass(frozen=True)
 class ZipOfPictures:
-    """Image files in a zip that stays packed.
-
-    Its directory is read once. ``zipfile`` shares one open file among its readers, and a process that is forked shares
-    the position in it; here every reading opens the file for itself and knows where its image begins.
-    """
+    """Image files in a zip that stays packed; its directory is read once in every process."""
 
     path: Path
     members: dict[str, zipfile.ZipInfo] = field(repr=False)
@@ -89,26 +90,18 @@ class ZipOfPictures:
             ImpastoError: damaged, encrypted, or packed in a way that photographs are not.
         """
         entry = self.members[name]
-        if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ImpastoError(f"{self.where(name)}: encrypted or packed unusually; unpack the zip beside itself")
-        if max(entry.file_size, entry.compress_size) > _MAX_BYTES:
+        if entry.file_size > _MAX_BYTES:
             raise ImpastoError(f"{self.where(name)}: {entry.file_size} bytes are no face; get the zip again")
         try:
-            with self.path.open("rb") as file:
-                file.seek(entry.header_offset)
-                header = file.read(_LOCAL_HEADER.size)
-                signature, *_, name_length, extra_length = _LOCAL_HEADER.unpack(header)
-                if signature != b"PK\3\4":
-                    raise ValueError("no header")
-                file.seek(name_length + extra_length, os.SEEK_CUR)
-                data = file.read(entry.compress_size)
-            if entry.compress_type == zipfile.ZIP_DEFLATED:
-                data = zlib.decompressobj(-15).decompress(data, entry.file_size + 1)
-            if len(data) != entry.file_size or zlib.crc32(data) != entry.CRC:
-                raise ValueError("other bytes than were packed")
-        except (OSError, ValueError, struct.error, zlib.error) as error:
+            return _opened(self.path, os.getpid(), self.path.stat().st_mtime_ns).read(entry)
+        except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error) as error:
             raise ImpastoError(f"{self.where(name)}: damaged in the zip ({error}); get it again") from error
-        return data
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, process: int, changed: int) -> zipfile.ZipFile:
+    """The open zip. Threads may share it; a forked process opens its own, or it would move its parent's position."""
+    return zipfile.ZipFile(path)
 
 
 def find_pictures(folder: Path) -> FolderOfPictures | ZipOfPictures:

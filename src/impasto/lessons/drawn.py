@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,11 @@ from PIL import Image, ImageDraw
 
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
-from impasto.foundations.celeba import ATTRIBUTES
+from impasto.lessons.celeba import ATTRIBUTES
 
 __all__ = ["DRAWN", "draw_face", "draw_faces"]
 
 Color = tuple[int, int, int]
-Ellipse = Callable[[float, float, float, float, Color], None]
 
 #: The attributes that are drawn, each with its share of the faces. A hat or a bald head leaves no bangs.
 DRAWN = {
@@ -54,29 +52,37 @@ _SKINS = ((246, 214, 188), (226, 182, 148), (196, 146, 110), (146, 100, 72), (10
 _FINER = 3  # drawn this much larger and reduced: soft edges
 
 
-def draw_face(generator: np.random.Generator, side: int) -> tuple[Image.Image, set[str]]:
+class _Pen:
+    """Draws in units of the face's width, from its middle; y grows downwards."""
+
+    def __init__(self, canvas: Image.Image, unit: float, middle: tuple[float, float]) -> None:
+        self._draw, self._unit, self._middle = ImageDraw.Draw(canvas), unit, middle
+
+    def _at(self, x: float, y: float) -> tuple[float, float]:
+        return self._middle[0] + x * self._unit, self._middle[1] + y * self._unit
+
+    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Color) -> None:
+        self._draw.ellipse([*self._at(x - rx, y - ry), *self._at(x + rx, y + ry)], fill)
+
+    def polygon(self, *points: tuple[float, float], fill: Color) -> None:
+        self._draw.polygon([self._at(*point) for point in points], fill)
+
+    def line(self, *points: tuple[float, float], fill: Color, width: float = 0.02) -> None:
+        self._draw.line([self._at(*point) for point in points], fill, max(1, round(width * self._unit)), "curve")
+
+
+def draw_face(generator: np.random.Generator, side: int, has: set[str] | None = None) -> tuple[Image.Image, set[str]]:
     """One face, ``side`` pixels wide and, as CelebA's, 218/178 times as high; and the attributes it has.
 
     All that tells an attribute reaches into the central square that is learned from. Position, size, colors,
-    background, light and noise vary, so that no single pixel tells one.
+    background, light and noise vary, so that no single pixel tells one. The attributes are ``has``, or random.
     """
-    has = _choose(generator)
+    has = _choose(generator) if has is None else has
     height = round(side * 218 / 178)
     canvas = Image.new("RGB", (side * _FINER, height * _FINER), _color(generator.integers(40, 230, 3)))
-    draw = ImageDraw.Draw(canvas)
     unit = side * _FINER * generator.uniform(0.8, 0.98)
-    x0 = canvas.width * (0.5 + generator.uniform(-0.06, 0.06))
-    y0 = canvas.height * (0.48 + generator.uniform(-0.04, 0.04))
-
-    def ellipse(x: float, y: float, rx: float, ry: float, fill: Color) -> None:
-        """Center and radii in face widths, from the face's middle; y grows downwards."""
-        draw.ellipse([x0 + (x - rx) * unit, y0 + (y - ry) * unit, x0 + (x + rx) * unit, y0 + (y + ry) * unit], fill)
-
-    def polygon(*points: tuple[float, float], fill: Color) -> None:
-        draw.polygon([(x0 + x * unit, y0 + y * unit) for x, y in points], fill)
-
-    def line(*points: tuple[float, float], fill: Color, width: float = 0.02) -> None:
-        draw.line([(x0 + x * unit, y0 + y * unit) for x, y in points], fill, max(1, round(width * unit)), "curve")
+    x = canvas.width * (0.5 + generator.uniform(-0.06, 0.06))
+    pen = _Pen(canvas, unit, (x, canvas.height * (0.48 + generator.uniform(-0.04, 0.04))))
 
     def jitter(color: Color, by: int = 16) -> Color:
         return _color(np.clip(np.array(color) + generator.integers(-by, by + 1, 3), 0, 255))
@@ -88,38 +94,59 @@ def draw_face(generator: np.random.Generator, side: int) -> tuple[Image.Image, s
     shirt, tie, hat = jitter((120, 120, 130), 90), jitter((170, 40, 50), 40), jitter((110, 90, 120), 90)
     pupils, frame, lipstick = jitter((60, 54, 50), 20), jitter((40, 40, 48), 30), jitter((190, 30, 60))
     if "Bald" not in has:
-        ellipse(0, -0.08, 0.36, 0.4, hair)
+        pen.ellipse(0, -0.08, 0.36, 0.4, hair)
         if long:
-            polygon((-0.36, -0.1), (0.36, -0.1), (0.38, 0.42), (-0.38, 0.42), fill=hair)
-    polygon((-0.5, 0.8), (-0.34, 0.47), (0.34, 0.47), (0.5, 0.8), fill=shirt)
-    polygon((-0.12, 0.3), (0.12, 0.3), (0.12, 0.56), (-0.12, 0.56), fill=_shaded(skin, 0.85))
+            pen.polygon((-0.36, -0.1), (0.36, -0.1), (0.38, 0.42), (-0.38, 0.42), fill=hair)
+    _draw_body(pen, has, skin, shirt, tie)
+    _draw_features(pen, has, skin, hair, pupils)
+    _draw_mouth(pen, has, lipstick if "Wearing_Lipstick" in has else _shaded(skin, 0.68))
+    _draw_worn(pen, has, frame, hat)
+    return _photographed(canvas.resize((side, height), Image.Resampling.BOX), generator), has
+
+
+def _draw_body(pen: _Pen, has: set[str], skin: Color, shirt: Color, tie: Color) -> None:
+    pen.polygon((-0.5, 0.8), (-0.34, 0.47), (0.34, 0.47), (0.5, 0.8), fill=shirt)
+    pen.polygon((-0.12, 0.3), (0.12, 0.3), (0.12, 0.56), (-0.12, 0.56), fill=_shaded(skin, 0.85))
     if "Wearing_Necktie" in has:
-        polygon((-0.09, 0.43), (0.09, 0.43), (0.06, 0.5), (0.11, 0.8), (-0.11, 0.8), (-0.06, 0.5), fill=tie)
-    ellipse(0, 0.03, 0.29, 0.38, skin)
+        pen.polygon((-0.09, 0.43), (0.09, 0.43), (0.06, 0.5), (0.11, 0.8), (-0.11, 0.8), (-0.06, 0.5), fill=tie)
+
+
+def _draw_features(pen: _Pen, has: set[str], skin: Color, hair: Color, pupils: Color) -> None:
+    pen.ellipse(0, 0.03, 0.29, 0.38, skin)
     if "Bangs" in has:
-        polygon((-0.27, -0.12), (-0.24, -0.3), (0, -0.38), (0.24, -0.3), (0.27, -0.12), fill=hair)
+        pen.polygon((-0.27, -0.12), (-0.24, -0.3), (0, -0.38), (0.24, -0.3), (0.27, -0.12), fill=hair)
     if "Rosy_Cheeks" in has:
         for x in (-0.17, 0.17):
-            ellipse(x, 0.13, 0.07, 0.055, _shaded(skin, 1.0, (40, -34, -24)))
+            pen.ellipse(x, 0.13, 0.07, 0.055, _shaded(skin, 1.0, (40, -34, -24)))
     for x in (-0.12, 0.12):
-        ellipse(x, -0.03, 0.05, 0.03, (240, 238, 234))
-        ellipse(x, -0.03, 0.024, 0.028, pupils)
-        line((x - 0.06, -0.09), (x, -0.11), (x + 0.06, -0.09), fill=_shaded(hair, 0.7))
-    line((0, 0), (0.03, 0.12), (-0.01, 0.13), fill=_shaded(skin, 0.75), width=0.016)
+        pen.ellipse(x, -0.03, 0.05, 0.03, (240, 238, 234))
+        pen.ellipse(x, -0.03, 0.024, 0.028, pupils)
+        pen.line((x - 0.06, -0.09), (x, -0.11), (x + 0.06, -0.09), fill=_shaded(hair, 0.7))
+    pen.line((0, 0), (0.03, 0.12), (-0.01, 0.13), fill=_shaded(skin, 0.75), width=0.016)
     if "No_Beard" not in has:
-        polygon((-0.2, 0.26), (0.2, 0.26), (0.12, 0.42), (-0.12, 0.42), fill=_shaded(hair, 0.9))
+        pen.polygon((-0.2, 0.26), (0.2, 0.26), (0.12, 0.42), (-0.12, 0.42), fill=_shaded(hair, 0.9))
     if "Mustache" in has:
-        polygon((-0.14, 0.2), (0, 0.13), (0.14, 0.2), (0, 0.19), fill=_shaded(hair, 0.9))
-    _draw_mouth(has, lipstick if "Wearing_Lipstick" in has else _shaded(skin, 0.68), line, ellipse)
+        pen.polygon((-0.14, 0.2), (0, 0.13), (0.14, 0.2), (0, 0.19), fill=_shaded(hair, 0.9))
+
+
+def _draw_mouth(pen: _Pen, has: set[str], lips: Color) -> None:
+    bend = 0.1 if "Smiling" in has else -0.03
+    # The corners rise as far as the middle sinks.
+    curve = [(x, 0.26 + bend * (0.5 - (x / 0.14) ** 2)) for x in np.linspace(-0.14, 0.14, 9)]
+    if "Mouth_Slightly_Open" in has:
+        pen.ellipse(0, curve[4][1], 0.075, 0.032, (70, 16, 20))
+    pen.line(*curve, fill=lips, width=0.034)
+
+
+def _draw_worn(pen: _Pen, has: set[str], frame: Color, hat: Color) -> None:
     if "Eyeglasses" in has:
         for x in (-0.12, 0.12):
-            ring = [(x + 0.085 * np.cos(a), -0.03 + 0.07 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 25)]
-            line(*ring, fill=frame)
-        line((-0.035, -0.03), (0.035, -0.03), fill=frame)
+            angles = np.linspace(0, 2 * np.pi, 25)
+            pen.line(*((x + 0.085 * np.cos(a), -0.03 + 0.07 * np.sin(a)) for a in angles), fill=frame)
+        pen.line((-0.035, -0.03), (0.035, -0.03), fill=frame)
     if "Wearing_Hat" in has:
-        polygon((-0.28, -0.2), (-0.24, -0.5), (0.24, -0.5), (0.28, -0.2), fill=hat)
-        polygon((-0.46, -0.17), (-0.44, -0.22), (0.44, -0.22), (0.46, -0.17), fill=_shaded(hat, 0.7))
-    return _photographed(canvas.resize((side, height), Image.Resampling.BOX), generator), has
+        pen.polygon((-0.28, -0.2), (-0.24, -0.5), (0.24, -0.5), (0.28, -0.2), fill=hat)
+        pen.polygon((-0.46, -0.17), (-0.44, -0.22), (0.44, -0.22), (0.46, -0.17), fill=_shaded(hat, 0.7))
 
 
 def draw_faces(folder: str | Path, count: int, seed: int, side: int = 178) -> Path:
@@ -134,7 +161,7 @@ def draw_faces(folder: str | Path, count: int, seed: int, side: int = 178) -> Pa
         side: width of an image in pixels, 16 or more.
 
     Returns:
-        ``folder``, for :func:`impasto.foundations.celeba.read_celeba`.
+        ``folder``, for :func:`impasto.lessons.celeba.read_celeba`.
 
     Raises:
         ImpastoError: a number out of range, or a folder that is not free or cannot be made.
@@ -173,15 +200,6 @@ def _choose(generator: np.random.Generator) -> set[str]:
     if "Wearing_Hat" in has:
         has -= {"Bangs"}
     return has | {color} - {""}
-
-
-def _draw_mouth(has: set[str], lips: Color, line: Callable[..., None], ellipse: Ellipse) -> None:
-    bend = 0.1 if "Smiling" in has else -0.03
-    # The corners rise as far as the middle sinks.
-    curve = [(x, 0.26 + bend * (0.5 - (x / 0.14) ** 2)) for x in np.linspace(-0.14, 0.14, 9)]
-    if "Mouth_Slightly_Open" in has:
-        ellipse(0, curve[4][1], 0.075, 0.032, (70, 16, 20))
-    line(*curve, fill=lips, width=0.034)
 
 
 def _photographed(face: Image.Image, generator: np.random.Generator) -> Image.Image:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.foundations.generator import FaceGenerator, between, latents, sheet
+from impasto.lessons.generator import FaceGenerator, between, latents, sheet
 
 
 @pytest.mark.parametrize(("side", "channels"), [(16, [4, 2, 3]), (64, [16, 8, 4, 2, 3]), (128, [16, 16, 8, 4, 2, 3])])

@@ -20,13 +20,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.foundations.pictures import FolderOfPictures, ZipOfPictures, find_pictures
+from impasto.files.plain import read_rgb, to_tensor
+from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
 
 __all__ = ["ATTRIBUTES", "SPLITS", "CelebA", "read_celeba", "square_of"]
 
@@ -46,9 +46,6 @@ ATTRIBUTES = (
 
 #: The parts, in the order of the partition file's 0, 1 and 2.
 SPLITS = ("train", "validation", "test")
-
-# A face is 178 x 218; this is only there for what is no face.
-_MAX_PIXELS = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class CelebA:
         Raises:
             ImpastoError: the file is gone, damaged or no image.
         """
-        return _to_tensor(self._decode(self.names[index]))
+        return to_tensor(self._decode(self.names[index]))
 
     def load(self, side: int, split: str | None = None) -> Tensor:
         """All faces of ``split`` (None: of all) in one tensor: (N, 3, side, side) uint8, in the order of :meth:`rows`.
@@ -111,26 +108,12 @@ class CelebA:
             faces[place] = square_of(self._decode(self.names[rows[place]]), side)
 
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-            try:
-                for _ in pool.map(fill, range(len(rows))):
-                    pass
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # The first mistake is told at once, not after all the others.
-                raise
+            for _ in pool.map(fill, range(len(rows))):  # At the first mistake, map cancels all the others.
+                pass
         return faces
 
     def _decode(self, name: str) -> Image.Image:
-        data = self._pictures.read(name)
-        where = self._pictures.where(name)
-        try:
-            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:
-                if picture.width * picture.height > _MAX_PIXELS:
-                    raise ImpastoError(f"{where}: {picture.width} x {picture.height} pixels are no face; remove it")
-                return picture.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            if isinstance(error, ImpastoError):
-                raise
-            raise ImpastoError(f"{where}: damaged or no image; get the data set again") from error
+        return read_rgb(io.BytesIO(self._pictures.read(name)), self._pictures.where(name))
 
 
 def square_of(picture: Image.Image, side: int) -> Tensor:
@@ -139,12 +122,7 @@ def square_of(picture: Image.Image, side: int) -> Tensor:
     left, top = (picture.width - cut) // 2, (picture.height - cut) // 2
     # Not resize's own box: its filter would look past the border of it.
     cropped = picture.crop((left, top, left + cut, top + cut))
-    return _to_tensor(cropped.resize((side, side), Image.Resampling.LANCZOS))
-
-
-def _to_tensor(picture: Image.Image) -> Tensor:
-    """An RGB picture as (3, H, W) uint8."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+    return to_tensor(cropped.resize((side, side), Image.Resampling.LANCZOS))
 
 
 def read_celeba(folder: str | Path) -> CelebA:
@@ -152,9 +130,6 @@ def read_celeba(folder: str | Path) -> CelebA:
 
     Where there is no partition file, a hash of each file name decides: 80 % train, 10 % validation, 10 % test, the same
     on every machine, and a face stays where it is when others are added.
-
-    Args:
-        folder: see the head of this module.
 
     Raises:
         ImpastoError: no such folder, no images, a zip cut short, a table with other columns, a label that is not -1 or
@@ -165,18 +140,8 @@ def read_celeba(folder: str | Path) -> CelebA:
         raise ImpastoError(f"{folder}: no such folder; give one with img_align_celeba in it")
     pictures = find_pictures(folder)
     table = _find(folder, "Anno", "list_attr_celeba")
-    if table is None:
-        return _assemble(folder, tuple(sorted(pictures.names)), (), None, pictures)
-    return _assemble(folder, *_read_attributes(table, pictures), pictures)
-
-
-def _assemble(
-    folder: Path,
-    names: tuple[str, ...],
-    attributes: tuple[str, ...],
-    labels: Tensor | None,
-    pictures: FolderOfPictures | ZipOfPictures,
-) -> CelebA:
+    alone = tuple(sorted(pictures.names)), (), None
+    names, attributes, labels = alone if table is None else _read_attributes(table, pictures)
     partition = _find(folder, "Eval", "list_eval_partition")
     split = tuple(map(_split_by_hash, names)) if partition is None else _read_partition(partition, names)
     return CelebA(folder, names, attributes, labels, split, pictures)
@@ -192,93 +157,90 @@ def _split_by_hash(name: str) -> str:
     return SPLITS[max(0, tenth - 7)]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The line's number, from 1, and its cells; empty lines are left out."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            if path.suffix == ".csv":
-                reader = csv.reader(file)
-                for row in reader:
-                    if row:
-                        yield reader.line_num, [cell.strip() for cell in row]
-            else:
-                for number, line in enumerate(file, 1):
-                    if cells := line.split():
-                        yield number, cells
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ImpastoError(f"{path}: is no text in UTF-8 ({error}); get it again") from error
+class _Table:
+    """Rows of a table, in turn; whatever is wrong with one is told with its number."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.csv, self.number = path, path.suffix == ".csv", 1
+        self._rows = self._read()
+
+    def _read(self) -> Iterator[list[str]]:
+        try:
+            with self.path.open(newline="", encoding="utf-8-sig") as file:
+                rows = csv.reader(file) if self.csv else (line.split() for line in file)
+                for number, cells in enumerate(rows, 1):
+                    self.number = getattr(rows, "line_num", number)  # A cell of a .csv may have line breaks in it.
+                    if cells:
+                        yield [cell.strip() for cell in cells]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ImpastoError(f"{self.path}: is no text in UTF-8 ({error}); get it again") from error
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self._rows
+
+    def head(self) -> list[str]:
+        """The next row, or an empty one."""
+        return next(self._rows, [])
+
+    def require(self, fine: bool, wrong: str) -> None:
+        """Raise, unless the row at hand is ``fine``."""
+        if not fine:
+            raise ImpastoError(f"{self.path}, line {self.number}: {wrong}")
 
 
 def _read_attributes(
     path: Path, pictures: FolderOfPictures | ZipOfPictures
 ) -> tuple[tuple[str, ...], tuple[str, ...], Tensor]:
-    lines = _lines(path)
-    count: int | None = None
-    if path.suffix == ".txt":
-        number, cells = next(lines, (1, []))
-        if len(cells) != 1 or not cells[0].isdecimal():
-            raise ImpastoError(f"{path}, line {number}: no count of rows; the original file begins with one")
-        count = int(cells[0])
-    number, header = next(lines, (1, []))
-    if path.suffix == ".csv":
-        if header[:1] != ["image_id"]:
-            raise ImpastoError(
-                f"{path}, line {number}: the first column is {header[0]!r}, not 'image_id'"
-                if header
-                else f"{path}: is empty; get it again"
-            )
-        header = header[1:]
-    _check_columns(path, number, header)
-    names: dict[str, int] = {}
+    table = _Table(path)
+    count, header = _read_header(table)
+    lines: dict[str, int] = {}
     labels: list[list[bool]] = []
-    for number, (name, *values) in lines:
-        if len(values) != len(header):
-            raise ImpastoError(f"{path}, line {number}: {name} has {len(values)} labels instead of {len(header)}")
-        if not {"1", "-1"}.issuperset(values):
-            column = next(index for index, value in enumerate(values) if value not in ("1", "-1"))
-            raise ImpastoError(
-                f"{path}, line {number}: {header[column]} of {name} is {values[column]!r}; labels are -1 or 1"
-            )
-        if name in names:
-            raise ImpastoError(f"{path}, line {number}: {name} stands in line {names[name]} already; remove one")
-        if name not in pictures.names:
-            raise ImpastoError(f"{path}, line {number}: {name} is not in {pictures.path}; get it, or remove the row")
-        names[name] = number
+    for name, *values in table:
+        found, wanted = len(values), len(header)
+        table.require(found == wanted, f"{name} has {found} labels instead of {wanted}")
+        for column, value in zip(header, values, strict=True):
+            table.require(value in ("1", "-1"), f"{column} of {name} is {value!r}; labels are -1 or 1")
+        table.require(name not in lines, f"{name} stands in line {lines.get(name)} already; remove one")
+        table.require(name in pictures.names, f"{name} is not in {pictures.path}; get it, or remove the row")
+        lines[name] = table.number
         labels.append([value == "1" for value in values])
-    if count is not None and count != len(names):
-        raise ImpastoError(f"{path}, line 1: {count} rows are announced and {len(names)} are there; get it again")
-    if not names:
+    if count not in (None, len(lines)):
+        raise ImpastoError(f"{path}, line 1: {count} rows are announced and {len(lines)} are there; get it again")
+    if not lines:
         raise ImpastoError(f"{path}: has no rows; get it again")
-    if len(names) < len(pictures.names):
-        stray = min(pictures.names - names.keys())
+    if len(lines) < len(pictures.names):
+        stray = min(pictures.names - lines.keys())
         raise ImpastoError(f"{path}: has no row for {stray} in {pictures.path}; get the table again")
-    return tuple(names), tuple(header), torch.tensor(labels, dtype=torch.bool)
+    return tuple(lines), tuple(header), torch.tensor(labels, dtype=torch.bool)
 
 
-def _check_columns(path: Path, number: int, header: list[str]) -> None:
-    twice = next((column for index, column in enumerate(header) if column in header[:index]), None)
-    if twice is not None:
-        raise ImpastoError(f"{path}, line {number}: the column {twice} is there twice")
-    strange = next((column for column in header if column not in ATTRIBUTES), None)
-    if strange is not None:
-        raise ImpastoError(f"{path}, line {number}: {strange!r} is no attribute of CelebA")
+def _read_header(table: _Table) -> tuple[int | None, list[str]]:
+    """How many rows a table of attributes announces, if it does, and its columns."""
+    head, count = table.head(), None
+    if table.csv:
+        table.require(head[:1] == ["image_id"], f"the first column is {(head or [''])[0]!r}, not 'image_id'")
+        header = head[1:]
+    else:
+        table.require(len(head) == 1 and head[0].isdecimal(), "no count of rows; the original file begins with one")
+        count, header = int(head[0]), table.head()
+    for index, column in enumerate(header):
+        table.require(column not in header[:index], f"the column {column} is there twice")
+        table.require(column in ATTRIBUTES, f"{column!r} is no attribute of CelebA")
     missing = next((column for column in ATTRIBUTES if column not in header), None)
-    if missing is not None:
-        raise ImpastoError(f"{path}, line {number}: the column {missing} is missing")
+    table.require(missing is None, f"the column {missing} is missing")
+    return count, header
 
 
 def _read_partition(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:
     """Rows for images that are not here are passed over: the file of the whole data set fits every part of it."""
-    parts: dict[str, str] = {}
-    for index, (number, cells) in enumerate(_lines(path)):
-        if index == 0 and path.suffix == ".csv":
-            if cells != ["image_id", "partition"]:
-                raise ImpastoError(f"{path}, line {number}: the columns are {','.join(cells)}, not image_id,partition")
-            continue
-        if len(cells) != 2 or cells[1] not in ("0", "1", "2"):
-            raise ImpastoError(f"{path}, line {number}: {' '.join(cells)!r} is not a file name and 0, 1 or 2")
-        if cells[0] in parts:
-            raise ImpastoError(f"{path}, line {number}: {cells[0]} is there twice; remove one")
+    table, parts = _Table(path), dict[str, str]()
+    if table.csv:
+        head = table.head()
+        table.require(head == ["image_id", "partition"], f"the columns are {','.join(head)}, not image_id,partition")
+    for cells in table:
+        fine = len(cells) == 2 and cells[1] in ("0", "1", "2")
+        table.require(fine, f"{' '.join(cells)!r} is not a file name and 0, 1 or 2")
+        table.require(cells[0] not in parts, f"{cells[0]} is there twice; remove one")
         parts[cells[0]] = SPLITS[int(cells[1])]
     missing = next((name for name in names if name not in parts), None)
     if missing is not None:
