@@ -25,7 +25,7 @@ def test_the_packages_own_has_no_name() -> None:
 
 def test_none_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "shipped_path", lambda: tmp_path / "autoencoder.safetensors")
-    with pytest.raises(ImpastoError, match="^model: no network comes with this installation; name a file"):
+    with pytest.raises(ImpastoError, match=r"^model: no network comes with this installation; name a file"):
         find_model(None)
     with pytest.raises(ImpastoError, match=r"^model: .*gone cannot be read .*; check the name"):
         find_model(str(tmp_path / "gone"))

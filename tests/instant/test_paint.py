@@ -9,8 +9,8 @@ from torch import Tensor
 
 import impasto
 from impasto import ImpastoError, Painting, Progress, Recipe
-from impasto.color import preserve_color
-from impasto.images import load_image, resize, to_pil
+from impasto.color import match_luminance, preserve_color
+from impasto.images import resize, to_pil
 from impasto.instant.models import find_model, load_painter
 from impasto.instant.passes import TILE, encode, one_pass
 from impasto.networks.autoencoder import AutoEncoder
@@ -134,7 +134,7 @@ class TestInstant:
         assert "\n" not in str(caught.value)
 
     def test_no_such_method(self, paint: Paint) -> None:
-        with pytest.raises(ImpastoError, match="^method: 'magic' is unknown; give refine, instant or hybrid$"):
+        with pytest.raises(ImpastoError, match=r"^method: 'magic' is unknown; give refine, instant or hybrid$"):
             paint("magic")
 
     def test_a_network_means_nothing_to_the_refinement(self, pair: tuple[Tensor, Tensor]) -> None:
@@ -186,7 +186,7 @@ class TestHybrid:
     def test_mistakes(self, paint: Paint) -> None:
         with pytest.raises(ImpastoError, match=r"^init: means nothing with method='hybrid'; .* method='refine'$"):
             paint("hybrid", init="noise")
-        with pytest.raises(ImpastoError, match="^strength: 2 is out of range"):
+        with pytest.raises(ImpastoError, match=r"^strength: 2 is out of range"):
             paint("hybrid", strength=2)
 
 
@@ -197,7 +197,7 @@ def test_luminance_in_tiles(model: Path) -> None:
     assert content.shape[-1] * content.shape[-2] > (TILE + 2 * painter.margin) ** 2
     given = {"method": "instant", "model": model, "preserve_color": "luminance", "size": 0}
     tiled = impasto.stylize(content, style, **given).tensor
-    code = encode(painter, fit(style, 1088))
-    whole = preserve_color(one_pass(painter, load_image(content).tensor, code, tile=2048), content)
+    code = encode(painter, fit(match_luminance(style, content), 1088))
+    whole = preserve_color(one_pass(painter, content, code, tile=2048), content)
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-3)
     assert resize(whole, (10, 10)).std() > 0.02

@@ -54,9 +54,8 @@ def test_the_plan_of_a_picture_that_a_network_begins() -> None:
     assert sum(scale.steps for scale in hybrid_plan(512, 7)) == 7
     # Where the time goes, by pixels, at most 40 % of the default refinement's.
     for size in (256, 512, 768, 1024, 2048):
-        cost, default = (
-            sum(scale.steps * scale.longest**2 for scale in planned) for planned in (hybrid_plan(size, None), plan(size))
-        )
+        plans = hybrid_plan(size, None), plan(size)
+        cost, default = (sum(scale.steps * scale.longest**2 for scale in planned) for planned in plans)
         assert cost <= 0.4 * default
 
 
