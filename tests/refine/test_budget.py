@@ -20,37 +20,6 @@ def compact() -> Compact:
     return Compact.from_file()
 
 
-@pytest.mark.parametrize(
-    ("value", "size"),
-    [
-        ("2G", 2 * 2**30),
-        ("1.5G", 3 * 2**29),
-        ("500M", 500 * 2**20),
-        ("500m", 500 * 2**20),
-        ("4 GiB", 4 * 2**30),
-        ("64KB", 64 * 2**10),
-        ("1T", 2**40),
-        ("1000000", 1_000_000),
-        (123, 123),
-    ],
-)
-def test_sizes(value: object, size: int) -> None:
-    assert read_size(value) == size
-
-
-@pytest.mark.parametrize("value", ["", "G", "2X", "two", "-1G", "0", "0.0M", "1e9", "2G!", "2,5G", 0, -5, True])
-def test_no_sizes(value: object) -> None:
-    with pytest.raises(
-        ImpastoError, match=r"^max_memory: '.*' is no amount of memory; write for example 2G, 1.5G or 500M$"
-    ):
-        read_size(value)
-
-
-@given(st.integers(1, 2**45))
-def test_a_size_in_words_is_that_size(size: int) -> None:
-    assert read_size(size_text(size)) == pytest.approx(size, rel=0.01)
-
-
 def test_small_pictures_need_no_tiles(compact: Compact) -> None:
     budget = Budget(2 * 2**30, compact, LAYERS, 0)
     assert budget.whole(512, 512)
