@@ -355,7 +355,7 @@ def _expected(hint: Any) -> str:
             high = note.le if isinstance(note, Le | Interval) and note.le is not None else high  # type: ignore[assignment]
         hint = parts[0]
     if get_origin(hint) is Literal:
-        *others, last = get_args(hint)
+        *others, last = (str(word) for word in get_args(hint))
         return f"is unknown; give {', '.join(others)} or {last}"
     if hint in (int, float):
         kind = "a whole number" if hint is int else "a number"
