@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Session:
         if len(self.store.get(key)) > turn:
             return
         say(f"{datetime.now():%H:%M}  {key.replace('/', '  ')}  {turn + 1}")
-        at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        at = datetime.now(UTC).isoformat(timespec="seconds")
         self.store.add(key, {**action(), "commit": self.commit, "at": at})
 
     def limits(self, turn: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
-    from impasto import samples
+    from impasto import gallery
     from impasto.features import load_extractor
     from impasto.job import Job
     from impasto.measurement import measure
@@ -30,9 +30,9 @@ __all__ = [
     "Recipe",
     "Settings",
     "__version__",
+    "gallery",
     "load_extractor",
     "measure",
-    "samples",
     "stylize",
 ]
 
@@ -42,9 +42,9 @@ _HOMES = {
     "Progress": "impasto.job",
     "Recipe": "impasto.recipe",
     "Settings": "impasto.settings",
+    "gallery": "impasto.gallery",
     "load_extractor": "impasto.features",
     "measure": "impasto.measurement",
-    "samples": "impasto.samples",
     "stylize": "impasto.paint",
 }
 
@@ -53,7 +53,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(_HOMES[name])
-    return module if name == "samples" else getattr(module, name)
+    return module if name == "gallery" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

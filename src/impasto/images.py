@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from impasto import gallery
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 from impasto.files.decoding import SMALLEST_SIDE, decode_file, decode_pil, guarded, open_file, open_image
@@ -59,7 +60,7 @@ class Picture:
         tensor: (1, 3, H, W) float32, sRGB in [0, 1], upright, on the CPU; what was transparent is composited over the
             mean of the visible colors.
         alpha: (1, 1, H, W) float32 in [0, 1]; None where the source has no alpha channel.
-        name: the path as the user gave it; "" for a PIL image or a tensor.
+        name: the path, or ``gallery:NAME``, as the user gave it; "" for a PIL image or a tensor.
         sha256: of the file's bytes; of the pixels where there was no file.
         notices: plain lines worth telling.
     """
@@ -85,13 +86,13 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
     notice; a broken color profile is ignored, with a notice.
 
     Args:
-        source: a path, a PIL image, a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], or an array (H, W, 3) of
+        source: a path, ``gallery:NAME``, a PIL image, a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], or an array (H, W, 3) of
             floats in [0, 1] or of uint8.
         max_pixels: the most pixels to decode; held against the header before anything is decoded.
         role: what to call the picture in messages: content, style, ...
 
     Raises:
-        ImpastoError: missing, a folder, empty, not an image, damaged, less than 2 pixels wide or high, or more than
+        ImpastoError: missing, not in the gallery, a folder, empty, not an image, damaged, less than 2 pixels wide or high, or more than
             ``max_pixels``; a tensor of another shape or type, with NaN or Inf, or out of range.
     """
     if isinstance(source, np.ndarray):
@@ -105,7 +106,7 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
     elif isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         label = f"{role} {name}"
-        with open_file(Path(name), label) as file:
+        with open_file(gallery.resolve(name), label) as file:
             pixels = decode_file(file, label, max_pixels)
             sha256 = stream_sha256(file)
     else:
@@ -132,7 +133,7 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
 
 
 def save_image(
-    path: str | Path,
+    path: str | os.PathLike[str],
     image: Tensor,
     *,
     alpha: Tensor | None = None,
@@ -169,7 +170,7 @@ def save_image(
     write_atomically(Path(path), encode(samples, kind, recipe, quality))
 
 
-def check_output_path(path: str | Path, *, force: bool, depth: int, longest: int = 0) -> None:
+def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, longest: int = 0) -> None:
     """Refuse, before any work is done, what ``save_image`` could not write.
 
     Args:
@@ -204,13 +205,13 @@ def check_output_path(path: str | Path, *, force: bool, depth: int, longest: int
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of a picture file, from its header.
+    """Width and height of a picture file, or ``gallery:NAME``, from its header.
 
     Raises:
         ImpastoError: the file is missing or no image.
     """
     label = os.fspath(path)
-    with open_file(Path(path), label) as file, guarded(label):
+    with open_file(gallery.resolve(path), label) as file, guarded(label):
         image = open_image(file, label)
         return (0, 0) if image is None else image.size
 

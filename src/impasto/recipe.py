@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from impasto import gallery
 from impasto.errors import ImpastoError
 from impasto.files.hashing import file_sha256
 
@@ -21,8 +22,8 @@ class Input:
     """One file that went in.
 
     Attributes:
-        name: its path as the user typed it; empty for an image that was given in Python, not as a file, and for the
-            network that comes with the package.
+        name: its path, or ``gallery:NAME``, as the user typed it; empty for an image that was given in Python, not as a
+            file, and for the network that comes with the package.
         sha256: hash of the file's bytes (of the pixels, where there was no file), 64 hexadecimal digits.
     """
 
@@ -148,9 +149,9 @@ def locate(input: Input, *, beside: str | Path, override: str | Path | None = No
         )
     folder = Path(beside) if Path(beside).is_dir() else Path(beside).parent
     candidates = (
-        [Path(input.name), folder / input.name, folder / Path(input.name).name]
+        [gallery.resolve(input.name), folder / input.name, folder / Path(input.name).name]
         if override is None
-        else [Path(override)]
+        else [gallery.resolve(override)]
     )
     found = [path for path in dict.fromkeys(candidates) if path.is_file()]
     for path in found:

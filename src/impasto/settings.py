@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from functools import cache
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -217,9 +216,11 @@ class Settings:
         Raises:
             ImpastoError: such a word.
         """
+        from impasto import gallery
+
         for name, facts in about(type(self)).items():
             value = getattr(self, name)
-            if facts.words and value not in facts.words and not Path(value).is_file():
+            if facts.words and value not in facts.words and not gallery.resolve(value).is_file():
                 raise ImpastoError(f"{value!r} is neither a file nor one of {', '.join(facts.words)}", setting=name)
 
     def shares(self, styles: int) -> tuple[float, ...]:
@@ -280,8 +281,7 @@ def about(kind: type[Any]) -> dict[str, About]:
 
 
 @cache
-def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
-    """Every field of a dataclass of settings, with its type (``Annotated`` with bounds) and what is known of it."""
+def _described(kind: Any) -> tuple[tuple[Field[Any], Any, About], ...]:
     hints = get_type_hints(kind, include_extras=True)
     found = []
     for item in fields(kind):
@@ -291,7 +291,13 @@ def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
     return tuple(found)
 
 
-def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
+    """Every field of a dataclass of settings, with its type (``Annotated`` with bounds) and what is known of it."""
+    fields_of: Any = kind
+    return _described(fields_of)
+
+
+def check_fields(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Every field of a dataclass of settings, by name: a value of the right type and within its bounds.
 
     Raises:
@@ -314,7 +320,7 @@ def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _model(kind: type[Any]) -> Any:
+def _model(kind: Any) -> Any:
     """The pydantic model with the fields of a dataclass: ``"3"`` is no number for it, and neither is NaN."""
     from pydantic import ConfigDict, create_model
 

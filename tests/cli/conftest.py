@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import impasto
-from impasto import painting
+from impasto import gallery, painting
 from impasto.cli import main
 from impasto.networks.autoencoder import AutoEncoder
 from impasto.painting import Painting, Progress
@@ -93,7 +93,7 @@ class FakeStylize:
 
 
 def sha256(path: Any) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return hashlib.sha256(gallery.resolve(path).read_bytes()).hexdigest()
 
 
 @pytest.fixture

