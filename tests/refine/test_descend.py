@@ -64,6 +64,45 @@ def test_interrupted_anywhere_the_checkpoint_says_one_state(
         assert len(position.losses) == 8
 
 
+class Forgetful:
+    """A memory that is interrupted while it is brought to the next scale."""
+
+    def grown(self, *arguments: object) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("algorithm", ["adam", "lbfgs"])
+def test_interrupted_between_two_scales_the_position_is_the_old_scales(
+    tiny: Extractor, pair: tuple[Tensor, Tensor], algorithm: str
+) -> None:
+    undisturbed = run(pair, tiny, algorithm)
+    position, kept = Position(), []
+
+    def after_step(at: Position) -> None:
+        assert at.state is not None
+        if at.step == SCALES[0].steps and not kept:
+            kept.append(at.state.memory)
+            at.state.memory = Forgetful()  # type: ignore[assignment]
+
+    settings = Settings(size=128, optimizer=algorithm)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        descend(
+            pair[0],
+            [pair[1]],
+            tiny,
+            settings,
+            SCALES,
+            lambda size: pair[0],
+            position=position,
+            after_step=after_step,
+        )
+    assert position.state is not None
+    assert (position.level, position.step) == (0, SCALES[0].steps)
+    assert max(position.state.image.shape) == SCALES[0].longest
+    position.state.memory = kept[0]
+    assert torch.equal(run(pair, tiny, algorithm, position), undisturbed)
+
+
 def test_two_scales(tiny: Extractor, pair: tuple[Tensor, Tensor]) -> None:
     """The scales are gone through in order, each with its steps; the losses of every step are kept."""
     seen: list[tuple[int, int, tuple[int, ...]]] = []
