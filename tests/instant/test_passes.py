@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from impasto.instant.models import TorchPainter
-from impasto.instant.tiles import Tile, blend, cut, encode, paint
+from impasto.instant.passes import blend, encode, one_pass
 from impasto.networks.autoencoder import AutoEncoder, Code, blend_codes
 from impasto.networks.layers import MULTIPLE
 
@@ -19,26 +19,6 @@ def painter(request: pytest.FixtureRequest) -> TorchPainter:
 
 def numbers(code: Code) -> list[Tensor]:
     return [part for pair in code for part in pair]
-
-
-@pytest.mark.parametrize("size", [(64, 64), (100, 70), (1, 200)])
-def test_tiles_cover_every_pixel_once(size: tuple[int, int]) -> None:
-    counted = torch.zeros(1, 1, *size)
-    ramp = torch.arange(size[0] * size[1], dtype=torch.float32).view(1, 1, *size)
-    for tile in cut(*size, margin=16, tile=32):
-        counted[..., tile.top : tile.bottom, tile.left : tile.right] += 1
-        part = ramp[..., tile.top : tile.bottom, tile.left : tile.right]
-        assert torch.equal(tile.inside(ramp[(..., *tile.window)]), part)
-        assert tile.corner == (tile.top - tile.above, tile.left - tile.before)
-        assert all((side.start % MULTIPLE, side.start >= 0) == (0, True) for side in tile.window)
-    assert torch.equal(counted, torch.ones_like(counted))
-
-
-def test_the_inside_of_a_map_is_the_inside_of_the_picture() -> None:
-    tile = Tile(32, 64, 64, 96, 16, 32, (slice(16, 80), slice(32, 128)))
-    image = torch.rand(1, 2, 64, 96)
-    small = torch.nn.functional.avg_pool2d(image, 4)
-    assert torch.equal(tile.inside(small, 2), torch.nn.functional.avg_pool2d(tile.inside(image), 4))
 
 
 @pytest.mark.parametrize("size", [(500, 470), (433, 600)])
@@ -58,8 +38,8 @@ def test_statistics_of_one_tile_are_not(painter: TorchPainter) -> None:
 def test_no_seams(painter: TorchPainter, size: tuple[int, int], seed: int) -> None:
     content, style = picture(*size), painter.encode(picture(90, 60, seed=1))
     told = []
-    whole = paint(painter, content, style, seed=seed)
-    tiled = paint(painter, content, style, seed=seed, tile=128, after_tile=lambda *tile: told.append(tile))
+    whole = one_pass(painter, content, style, seed=seed)
+    tiled = one_pass(painter, content, style, seed=seed, tile=128, after_tile=lambda *tile: told.append(tile))
     assert (whole - content).abs().max() > 0.1, "the network did something"
     assert (tiled - whole).abs().max() < 1e-4
     assert told == [(done, len(told)) for done in range(1, len(told) + 1)]
