@@ -11,6 +11,7 @@ from impasto.errors import ImpastoError
 from impasto.images import check_output_path, image_size, save_image
 from impasto.job import Event, Job, Notice, Progress, Saved, claim_checkpoint
 from impasto.paint import paint
+from impasto.painting import Painting
 from impasto.recipe import Recipe
 
 __all__ = ["Stopped", "run"]
@@ -49,10 +50,7 @@ def run(
 
     def listen(event: Event) -> None:
         nonlocal stopped
-        if isinstance(event, Progress) and event.losses and job.preview and event.step % job.preview_every == 0:
-            folder = Path(job.preview)
-            folder.mkdir(parents=True, exist_ok=True)
-            save_image(folder / f"step-{event.step:05}.png", event.image(), force=True)
+        _preview(job, event)
         report(event)
         if isinstance(event, Progress) and event.step < event.steps and stop():
             stopped = True
@@ -70,9 +68,24 @@ def run(
     painting.save(job.output, depth=job.depth, force=job.force)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
+    saved = _saved(job, painting)
+    report(saved)
+    return saved
+
+
+def _preview(job: Job, event: Event) -> None:
+    """Save the picture of a step whose turn it is."""
+    if job.preview is None or not isinstance(event, Progress) or event.step % job.preview_every:
+        return
+    folder = Path(job.preview)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_image(folder / f"step-{event.step:05}.png", event.image(), force=True)
+
+
+def _saved(job: Job, painting: Painting) -> Saved:
     height, width = painting.tensor.shape[-2:]
     last = painting.losses[-1:]
-    saved = Saved(
+    return Saved(
         output=job.output,
         width=width,
         height=height,
@@ -82,8 +95,6 @@ def run(
         settings=painting.recipe.settings,
         notices=painting.notices,
     )
-    report(saved)
-    return saved
 
 
 def _check(job: Job, *, resume: bool) -> Path | None:

@@ -133,7 +133,7 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
 
 
 def save_image(
-    path: str | Path,
+    path: str | os.PathLike[str],
     image: Tensor,
     *,
     alpha: Tensor | None = None,
@@ -170,7 +170,7 @@ def save_image(
     write_atomically(Path(path), encode(samples, kind, recipe, quality))
 
 
-def check_output_path(path: str | Path, *, force: bool, depth: int, longest: int = 0) -> None:
+def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, longest: int = 0) -> None:
     """Refuse, before any work is done, what ``save_image`` could not write.
 
     Args:

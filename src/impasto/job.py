@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
 from impasto.errors import ImpastoError
-from impasto.settings import OUTPUT, REFINED, About, Settings, check_fields
+from impasto.settings import OUTPUT, REFINED, About, Settings, check_fields, described
 
 __all__ = [
     "Event",
@@ -42,12 +42,16 @@ class Job:
     output: str
     settings: Settings = Settings()
     depth: Annotated[Literal[8, 16], About("Bits a channel; 16 for .png and .tif.", OUTPUT)] = 8
-    preview: Annotated[str | None, About("Folder for a picture every so many steps.", OUTPUT, REFINED, metavar="DIR")] = None
+    preview: Annotated[
+        str | None, About("Folder for a picture every so many steps.", OUTPUT, REFINED, metavar="DIR")
+    ] = None
     preview_every: Annotated[int, Ge(1), About("Steps between two previews.", OUTPUT, REFINED)] = 25
     force: Annotated[bool, About("Overwrite files that exist.", OUTPUT, short="-f")] = False
 
     @classmethod
-    def check(cls, content: str, styles: Sequence[str], output: str, settings: Mapping[str, Any], **rest: Any) -> Job:
+    def check(
+        cls, /, content: str, styles: Sequence[str], output: str, settings: Mapping[str, Any], **rest: Any
+    ) -> Job:
         """A job that is in order as far as its text tells; no file is looked at.
 
         Raises:
@@ -59,8 +63,11 @@ class Job:
         return job
 
     def to_json(self) -> str:
-        """One line."""
-        return json.dumps({**asdict(self), "settings": self.settings.given()})
+        """One line. What is left at its default is not in it."""
+        given = {item.name: getattr(self, item.name) for item, _, _ in described(type(self))}
+        rest = {name: value for name, value in given.items() if value != getattr(type(self), name)}
+        inputs = {"content": self.content, "styles": self.styles, "output": self.output}
+        return json.dumps({**inputs, "settings": self.settings.given(), **rest})
 
     @classmethod
     def from_json(cls, text: str) -> Job:
@@ -69,12 +76,17 @@ class Job:
         Raises:
             ImpastoError: the text is no job, or has a setting that cannot be used.
         """
+        wrong = ImpastoError("the text is no job: give content, styles, output and settings as JSON")
         try:
-            return cls.check(**json.loads(text))
-        except (TypeError, ValueError) as error:
-            if isinstance(error, ImpastoError):
-                raise
-            raise ImpastoError("the text is no job: give content, styles, output and settings as JSON") from error
+            parts = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise wrong from error
+        kinds = {"content": str, "styles": list, "output": str, "settings": dict}
+        if not isinstance(parts, dict) or not all(isinstance(parts.get(name), kind) for name, kind in kinds.items()):
+            raise wrong
+        if not all(isinstance(style, str) for style in parts["styles"]):
+            raise wrong
+        return cls.check(**parts)
 
 
 class _Event:
@@ -174,14 +186,24 @@ Event = Planned | Progress | Notice | Saved
 
 
 def event_from_json(values: Mapping[str, Any]) -> Event:
-    """The event that ``to_json`` made, from values that have been through JSON."""
+    """The event that ``to_json`` made, from values that have been through JSON.
+
+    Raises:
+        ImpastoError: they are no event.
+    """
     kinds: dict[str, Any] = {kind.name: kind for kind in (Planned, Progress, Notice, Saved)}
-    known = {key: value for key, value in values.items() if key != "event"}
-    if values["event"] == "planned":
-        known["scales"] = tuple((longest, steps) for longest, steps in known["scales"])
-    if values["event"] == "saved":
-        known["notices"] = tuple(known["notices"])
-    event: Event = kinds[values["event"]](**known)
+    try:
+        known = dict(values)
+        kind = kinds[known.pop("event")]
+        if kind is Planned:
+            known["scales"] = tuple((longest, steps) for longest, steps in known["scales"])
+        if kind is Saved:
+            known["notices"] = tuple(known["notices"])
+        if "_image" in known:
+            raise KeyError("_image")
+        event: Event = kind(**known)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ImpastoError(f"the values are no event: {error}") from error
     return event
 
 

@@ -6,11 +6,11 @@ import ctypes
 import mmap
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache, wraps
+from functools import cache
 from pathlib import Path
-from typing import Literal, ParamSpec, TypeVar
+from typing import Literal
 
 import torch
 
@@ -26,7 +26,6 @@ __all__ = [
     "resident_memory",
     "resolve_device",
     "resolve_precision",
-    "with_own_torch",
 ]
 
 #: Where Linux tells how much memory a container may take: of cgroups in version 2 and 1.
@@ -37,9 +36,6 @@ CONTAINER_LIMITS = (
 
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 #: Whether this process is the child of one that had loaded this module.
 _forked = False
@@ -87,17 +83,6 @@ def own_torch(threads: int | None = None) -> Iterator[None]:
         if wanted is not None:
             torch.set_num_threads(wanted)
         yield
-
-
-def with_own_torch(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Decorator: the function runs under :func:`own_torch`."""
-
-    @wraps(function)
-    def run(*args: Parameters.args, **keywords: Parameters.kwargs) -> Result:
-        with own_torch():
-            return function(*args, **keywords)
-
-    return run
 
 
 def resolve_device(name: str) -> Device:

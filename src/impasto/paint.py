@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,13 +23,14 @@ from impasto.instant.models import Model, find_model, load_painter
 from impasto.instant.passes import Painter, blend, encode, one_pass
 from impasto.job import Event, Notice, Planned, Progress
 from impasto.machine import forked, keep_freed_memory, own_torch, resolve_device, resolve_precision
-from impasto.networks.autoencoder import MULTIPLE
+from impasto.networks.layers import MULTIPLE
 from impasto.painting import Painting
 from impasto.recipe import Input, Recipe
 from impasto.refine.budget import Budget, limited, space_for
 from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
 from impasto.refine.descend import descend
 from impasto.refine.pyramid import Scale, fit, fit_style, hybrid_plan, plan
+from impasto.refine.space import Space
 from impasto.settings import Settings, size_text
 
 __all__ = ["paint", "style_colors", "stylize"]
@@ -75,7 +77,7 @@ def stylize(
         >>> painting.save("painting.png")  # doctest: +SKIP
     """
     init = settings.get("init")
-    if init is None or isinstance(init, str | Path):
+    if init is None or isinstance(init, str | os.PathLike):
         init = None
     else:
         settings["init"] = "picture"
@@ -361,8 +363,9 @@ class Refinement(Run):
                 f"as with a limit of {size_text(self.budget.total)}"
             )
 
-    def _space(self, content: Tensor, level: int) -> Any:
-        return space_for(self.budget, *fit_size(*content.shape[-2:], self.scales[level].longest))
+    def _space(self, content: Tensor, level: int) -> Space:
+        height, width = content.shape[-2:]
+        return space_for(self.budget, *fit_size(height, width, self.scales[level].longest))
 
     def _record(self, position: Position, index: int, image: Tensor | None = None) -> Progress:
         lengths = [scale.longest for scale in self.scales for _ in range(scale.steps)]

@@ -187,7 +187,7 @@ class Settings:
         for name in ("content_layers", "style_layers"):
             for layer in getattr(settings, name) or ():
                 if layer not in VGG19_CHANNELS:
-                    raise ImpastoError(f"{layer!r} is no layer; write for example relu4_2", setting=name)
+                    raise ImpastoError(f"{_short(layer)} is no layer; write for example relu4_2", setting=name)
         if settings.max_memory is None:
             return settings
         return replace(settings, max_memory=read_size(settings.max_memory))
@@ -281,8 +281,7 @@ def about(kind: type[Any]) -> dict[str, About]:
 
 
 @cache
-def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
-    """Every field of a dataclass of settings, with its type (``Annotated`` with bounds) and what is known of it."""
+def _described(kind: Any) -> tuple[tuple[Field[Any], Any, About], ...]:
     hints = get_type_hints(kind, include_extras=True)
     found = []
     for item in fields(kind):
@@ -292,7 +291,13 @@ def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
     return tuple(found)
 
 
-def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
+    """Every field of a dataclass of settings, with its type (``Annotated`` with bounds) and what is known of it."""
+    fields_of: Any = kind
+    return _described(fields_of)
+
+
+def check_fields(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Every field of a dataclass of settings, by name: a value of the right type and within its bounds.
 
     Raises:
@@ -301,7 +306,8 @@ def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     known = {item.name: hint for item, hint, _ in described(kind)}
     for name in given:
         if name not in known:
-            raise ImpastoError(f"{name}: no such setting; there are {', '.join(sorted(known))}")
+            shown = name if name.isidentifier() and len(name) <= 40 else _short(name)
+            raise ImpastoError(f"{shown}: no such setting; there are {', '.join(sorted(known))}")
     from pydantic import ValidationError
 
     try:
@@ -314,7 +320,7 @@ def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _model(kind: type[Any]) -> Any:
+def _model(kind: Any) -> Any:
     """The pydantic model with the fields of a dataclass: ``"3"`` is no number for it, and neither is NaN."""
     from pydantic import ConfigDict, create_model
 
@@ -355,11 +361,11 @@ def _expected(hint: Any) -> str:
             high = note.le if isinstance(note, Le | Interval) and note.le is not None else high  # type: ignore[assignment]
         hint = parts[0]
     if get_origin(hint) is Literal:
-        *others, last = get_args(hint)
+        *others, last = (str(word) for word in get_args(hint))
         return f"is unknown; give {', '.join(others)} or {last}"
     if hint in (int, float):
         kind = "a whole number" if hint is int else "a number"
-        span = "" if low is None else f" from {low:g} up" if high is None else f" from {low:g} to {high:.10g}"
+        span = "" if low is None else f" from {low} up" if high is None else f" from {low} to {high}"
         return f"is out of range; give {kind}{span}"
     if get_origin(hint) is tuple:
         return "cannot be used; give one number from 0 up for each painting"
@@ -369,7 +375,7 @@ def _expected(hint: Any) -> str:
 
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
 def read_size(value: object) -> int:
@@ -378,7 +384,7 @@ def read_size(value: object) -> int:
     Raises:
         ImpastoError: it is none of these, or nothing.
     """
-    text = str(value).strip()
+    text = value.strip() if isinstance(value, str) else _short(value)
     match = _SIZE.fullmatch(text)
     if isinstance(value, bool) or match is None or not (size := int(float(match[1]) * _UNITS[match[2].upper()])):
         raise ImpastoError(

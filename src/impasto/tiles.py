@@ -33,10 +33,11 @@ class Tile(NamedTuple):
 
     def inside(self, window: Tensor, scale: int = 0) -> Tensor:
         """The part of (1, C, h / 2ˢ, w / 2ˢ), made of the window, that counts."""
-        parts = []
-        for counts, seen in zip((self.rows, self.columns), self.window, strict=True):
-            parts.append(slice((counts.start - seen.start) >> scale, (counts.stop - seen.start) >> scale))
-        return window[(..., *parts)]
+        rows, columns = (
+            slice((counts.start - seen.start) >> scale, (counts.stop - seen.start) >> scale)
+            for counts, seen in zip((self.rows, self.columns), self.window, strict=True)
+        )
+        return window[..., rows, columns]
 
 
 def whole(height: int, width: int) -> Tile:

@@ -64,35 +64,32 @@ def descend(
     """
     position = position or Position()
     began = time.monotonic() - position.seconds
+    step_of = adam if settings.optimizer == "adam" else partial(lbfgs, limit=LIMITS[settings.normalization])
     for level in range(position.level, len(scales)):
-        scale = scales[level]
-        photograph = fit(content, scale.longest)
-        space = space_for(budget, photograph.shape[-2], photograph.shape[-1])
+        photograph = fit(content, scales[level].longest)
+        space = space_for(budget, *_size(photograph))
         if position.state is None:
             position.state = State(resize(start(_size(photograph)), _size(photograph)))
         elif level > position.level:
             coarse = fit(content, scales[level - 1].longest)
             larger = enlarge(position.state.image, coarse, photograph, settings.resolved_detail)
-            position.level, position.step = level, 0
             position.state = position.state.grown(larger, space)
+            position.level, position.step = level, 0
             del coarse, larger
         view = _view(extractor, settings, photograph, budget if space is ON_DISK else None)
-        smallest = extractor.smallest_side([*settings.layers_of_content, *settings.layers_of_style])
-        paintings = (fit_style(style, scale.longest, smallest) for style in styles)
-        area = (scale.longest / scales[-1].longest) ** 2
-        objective = Objective.of(settings, settings.shares(len(styles)), photograph, paintings, view, area=area)
+        area = (scales[level].longest / scales[-1].longest) ** 2
+        objective = _objective(settings, photograph, styles, view, area)
         del photograph
-        step_of = adam if settings.optimizer == "adam" else partial(lbfgs, limit=LIMITS[settings.normalization])
-        for step in range(position.step, scale.steps):
+        for step in range(position.step, scales[level].steps):
             gradient, losses = objective(position.state.image)
             if not math.isfinite(losses.total):
                 raise ImpastoError(
                     f"step {len(position.losses) + 1}: the loss is {losses.total}; "
                     "take `precision=fp32`, or a smaller `content_weight` or `tv_weight`"
                 )
-            position.state = step_of(position.state, gradient, rate(step, scale.steps), space)
+            position.state = step_of(position.state, gradient, rate(step, scales[level].steps), space)
             del gradient
-            if step % TIDY == 0 or step + 1 == scale.steps:
+            if step % TIDY == 0 or step + 1 == scales[level].steps:
                 give_memory_back()
             position.step = step + 1
             position.losses.append(losses)
@@ -101,6 +98,14 @@ def descend(
                 return position.state.image
     assert position.state is not None
     return position.state.image
+
+
+def _objective(settings: Settings, photograph: Tensor, styles: Sequence[Tensor], view: View, area: float) -> Objective:
+    """The objective at the scale of ``photograph``, with paintings as long as that."""
+    longest = max(_size(photograph))
+    smallest = view.extractor.smallest_side([*settings.layers_of_content, *settings.layers_of_style])
+    paintings = (fit_style(style, longest, smallest) for style in styles)
+    return Objective.of(settings, settings.shares(len(styles)), photograph, paintings, view, area=area)
 
 
 def _size(image: Tensor) -> tuple[int, int]:

@@ -65,7 +65,7 @@ class LbfgsMemory:
     spectrum: Tensor | None = None
 
     def grown(self, space: Space, size: tuple[int, int], area: float) -> LbfgsMemory:
-        """At the next scale, see :meth:`State.grown`. The last picture and the rings of frequencies are of the old one."""
+        """At the next scale, see :meth:`State.grown`; the last picture and its spectrum are of the old one."""
         kept = []
         for pair in self.pairs[-space.history :]:
             s, y = space.enlarged(pair.s, size, 1), space.enlarged(pair.y, size, area)

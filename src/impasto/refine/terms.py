@@ -34,9 +34,14 @@ class Term(Protocol):
         weight: within the loss of that name.
     """
 
-    name: str
-    layer: str
-    weight: float
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def layer(self) -> str: ...
+
+    @property
+    def weight(self) -> float: ...
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """What ``tile`` adds to the statistic, from its ``maps`` (1, C, h, w) in float32 or float64."""

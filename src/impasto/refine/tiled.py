@@ -62,10 +62,20 @@ class Tiled:
         tiling: the tiles, see :meth:`impasto.refine.budget.Budget.tiling`.
         device: where pictures are.
         bf16: run the extractor in bfloat16.
+        kept_from: the first stage, counted from 0, whose maps are kept on the disk.
     """
 
-    def __init__(self, extractor: Extractor, tiling: Tiling, device: torch.device, *, bf16: bool = False) -> None:
+    def __init__(
+        self,
+        extractor: Extractor,
+        tiling: Tiling,
+        device: torch.device,
+        *,
+        bf16: bool = False,
+        kept_from: int = KEPT_FROM,
+    ) -> None:
         self.extractor, self.tiling, self.device, self.bf16 = extractor, tiling, device, bf16
+        self.kept_from = kept_from
         give_memory_back()
         self.resident = resident_memory()
 
@@ -128,7 +138,7 @@ class Tiled:
                 for name, maps in self._walk(stage, here.source, tile):
                     if name in stage.layers:
                         look(name, tile, self._exact(tile.inside(maps)))
-                    if keep and number >= KEPT_FROM and self.device.type == "cpu":
+                    if keep and number >= self.kept_from and self.device.type == "cpu":
                         here.maps = here.maps or StoredPile(maps.dtype, self.device)
                         here.maps.push(maps)
                 if number + 1 < len(stages):
@@ -166,6 +176,8 @@ class Tiled:
         """
         outer: Tensor | StoredMaps | None = None
         stages = self.extractor.stages(objective.layers)
+        if not stages:
+            return torch.zeros_like(image)
         for number in reversed(range(len(stages))):
             stage, here = stages[number], passed.pop()
             inner: Tensor | StoredMaps
