@@ -92,8 +92,7 @@ def sweep(
     check_output_path(output, force=force, depth=8)
     weights = sweeps.check_weights(weights)
     rows: tuple[sweeps.Layers, ...] = (None,) if vary is None else sweeps.cumulative_layers()
-    if cells is not None:
-        check_cells(cells, [sweeps.cell_name(weight, row) for row in rows for weight in weights], force=force)
+    check_cells(cells, [sweeps.cell_name(weight, row) for row in rows for weight in weights], force=force)
     reporter = report.choose(quiet=quiet or json, json=False)
     done: dict[tuple[int, int], SweepCell] = {}
     count, stopped = len(rows) * len(weights), False
@@ -178,12 +177,14 @@ def read_content_weights(text: str) -> list[float]:
     return weights
 
 
-def check_cells(folder: Path, names: list[str], *, force: bool) -> None:
+def check_cells(folder: Path | None, names: list[str], *, force: bool) -> None:
     """Refuse, before any work, a folder that cannot be written or holds cells of another sweep.
 
     Raises:
         ImpastoError: it is a file, or holds such pictures and ``force`` is not set.
     """
+    if folder is None:  # They are not kept.
+        return
     if folder.exists() and not folder.is_dir():
         raise ImpastoError(f"{folder} is a file; name a folder", setting="cells")
     for name in names:
