@@ -14,10 +14,9 @@ from typing import Any
 
 from figures import TIME
 from marks import Quality, fewest_steps, ladder
-from prepare import say
-from programs import PEERS, Bench, Record
-from runner import HERE, commit, measure
-from store import Store
+from programs import PEERS, Bench
+from runner import commit, say
+from store import Record, Store
 
 #: A picture with more of the photograph's own style than this is no mark: the descent has failed.
 UNPAINTED = 0.9
@@ -61,9 +60,7 @@ class Session:
 
     def limits(self, turn: int) -> None:
         """The machine's own."""
-        command = [sys.executable, HERE / "limits.py", "--threads", str(self.arguments.threads)]
-        command += ["--quick"] if self.arguments.quick else []
-        self.once("limits", turn, lambda: json.loads(measure(command, threads=self.arguments.threads).lines[-1][1]))
+        self.once("limits", turn, partial(self.bench.limits, self.arguments.quick))
 
     def step(self, turn: int) -> None:
         """A few steps at the full size."""

@@ -24,7 +24,7 @@ from impasto.instant.models import Model, find_model, load_painter
 from impasto.instant.passes import Painter, blend, encode, one_pass
 from impasto.job import Event, Notice, Planned, Progress
 from impasto.machine import keep_freed_memory, own_torch, resolve_device, resolve_precision
-from impasto.networks.autoencoder import MULTIPLE
+from impasto.networks.layers import MULTIPLE
 from impasto.painting import Painting
 from impasto.recipe import Input, Recipe
 from impasto.refine.budget import Budget, limited, space_for

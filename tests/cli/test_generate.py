@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from impasto.foundations.generator import FaceGenerator
+from impasto.lessons.generator import FaceGenerator
 
 from .conftest import Run
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from impasto.foundations.attributes import AttributeNet, _packed
+from impasto.lessons.attributes import AttributeNet, _packed
 
 from .conftest import Run
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from impasto.cli import train_attributes
-from impasto.foundations import attributes
-from impasto.foundations.attributes import AttributeProgress, AttributesConfig, load_attributes
-from impasto.foundations.celeba import CelebA
-from impasto.foundations.drawn import draw_faces
-from impasto.foundations.scores import Scores
+from impasto.lessons import attributes
+from impasto.lessons.attributes import AttributeProgress, AttributesConfig, load_attributes
+from impasto.lessons.celeba import CelebA
+from impasto.lessons.drawn import draw_faces
+from impasto.lessons.scores import Scores
 
 from .conftest import Run
 
@@ -136,7 +136,7 @@ def test_what_has_to_be_installed(run: Run, trained: list[dict[str, Any]], monke
     monkeypatch.setattr(train_attributes, "find_spec", lambda name: None if name == "torchmetrics" else name)
     result = run(*BASIC)
     assert result.code == 2
-    assert "torchmetrics missing; install them: pip install 'impasto[foundations]'" in result.error
+    assert "torchmetrics missing; install them: pip install 'impasto[lessons]'" in result.error
 
 
 class TestCutShort:

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from impasto.cli import train_faces
-from impasto.foundations import faces, generator
-from impasto.foundations.celeba import CelebA
-from impasto.foundations.drawn import draw_faces
-from impasto.foundations.faces import FaceProgress, FacesConfig, FacesResult
-from impasto.foundations.generator import FaceGenerator
+from impasto.lessons import faces, generator
+from impasto.lessons.celeba import CelebA
+from impasto.lessons.drawn import draw_faces
+from impasto.lessons.faces import FaceProgress, FacesConfig, FacesResult
+from impasto.lessons.generator import FaceGenerator
 
 from .conftest import Run
 

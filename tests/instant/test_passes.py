@@ -6,7 +6,8 @@ from torch import Tensor
 
 from impasto.instant.models import TorchPainter
 from impasto.instant.passes import blend, encode, one_pass
-from impasto.networks.autoencoder import MULTIPLE, AutoEncoder, Code, blend_codes
+from impasto.networks.autoencoder import AutoEncoder, Code, blend_codes
+from impasto.networks.layers import MULTIPLE
 
 from .conftest import picture, tiny_network
 

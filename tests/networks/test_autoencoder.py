@@ -12,11 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.errors import ImpastoError
 from impasto.features.compact import shipped_path
-from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder, blend_codes, cut_grain, grain_corner, noise
+from impasto.networks.autoencoder import AutoEncoder, blend_codes
+from impasto.networks.layers import MULTIPLE
 from impasto.networks.moments import moments
-
-#: Its first numbers.
-GRAIN = [0.4744490385055542, -0.797482430934906, -1.5901144742965698]
 
 BOTH = pytest.mark.parametrize("residual", [False, True])
 
@@ -107,26 +105,6 @@ def test_a_flat_content_stays_flat_but_for_the_grain(residual: bool) -> None:
     assert (output - output[:, :, :1, :1]).abs().max() < 1e-4
     assert (output - flat).abs().max() > 0.02, "the network did something"
     assert grained.flatten(2).std(2).min() > 3e-3, "strokes need something to begin with"
-
-
-def test_the_grain_is_the_same_everywhere_and_repeats() -> None:
-    period = noise()
-    assert period[0, :3].tolist() == GRAIN
-    assert period.mean().abs() < 0.005
-    assert period.var() == pytest.approx(1, abs=0.005)
-    image = torch.empty(1, 3, 40, 700)
-    whole = cut_grain(period, image)
-    assert whole.shape == (1, 1, 40, 700)
-    assert torch.equal(whole[0, 0, :, PERIOD:], period[:40, : 700 - PERIOD])
-    assert torch.equal(cut_grain(period, image[..., :20, 30:60], (7, 30)), whole[..., 7:27, 30:60])
-
-
-def test_every_seed_has_its_own_part_of_the_grain() -> None:
-    corners = [grain_corner(seed) for seed in range(1024)]
-    assert corners[0] == (0, 0)
-    assert len(set(corners)) == 1024
-    assert all(0 <= start < PERIOD and start % MULTIPLE == 0 for corner in corners for start in corner)
-    assert grain_corner(1024 + 5) == corners[5]
 
 
 @torch.no_grad()
@@ -257,7 +235,10 @@ class TestFile:
         assert not list(tmp_path.iterdir())
 
     def test_other_files(self, tmp_path: Path) -> None:
-        with pytest.raises(ImpastoError, match=r"compact\.safetensors: no auto-encoder of impasto"):
+        with pytest.raises(
+            ImpastoError,
+            match=r"compact\.safetensors: is not an auto-encoder; give a file of 'impasto train autoencoder'",
+        ):
             AutoEncoder.from_file(shipped_path())
         small().to_file(tmp_path / "a.safetensors")
         (tmp_path / "cut.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:-100])

@@ -4,69 +4,42 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from impasto.configs import AutoencoderConfig
+from impasto.course import Course, Step
 from impasto.errors import ImpastoError
-from impasto.features.extractor import STYLE_LAYERS, Extractor
-from impasto.losses import RELATIVE_CONTENT_SCALE, content_loss, gram_matrix, style_loss
-from impasto.networks.autoencoder import MULTIPLE, PERIOD, AutoEncoder
-from impasto.training import autoencoder
-from impasto.training.autoencoder import Step, TrainConfig, critic_path, draw_batches, list_pictures, rate, train
-from impasto.training.data import list_images, read_images
+from impasto.features.extractor import Extractor
+from impasto.losses import RELATIVE_CONTENT_SCALE
+from impasto.networks.autoencoder import AutoEncoder
+from impasto.training.autoencoder import critic_path, rate, train
 
 pytest.importorskip("lightning_fabric")
 
-CONFIG = TrainConfig(residual=True, steps=5, batch=2, side=32)
+CONFIG = AutoencoderConfig(residual=True, steps=5, batch=2, side=32, judged_pairs=1, judged_side=32)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """contents/ smooth and dull, styles/ striped and colored, 21 each, so that one of each is held out."""
-    folder = tmp_path_factory.mktemp("data")
-    generator = np.random.default_rng(0)
-    for name in ("contents", "styles"):
-        (folder / name).mkdir()
-        for index in range(21):
-            if name == "contents":
-                coarse = generator.integers(60, 200, (5, 5, 1), dtype=np.uint8).repeat(3, 2)
-            else:
-                coarse = generator.integers(0, 256, (24, 3, 3), dtype=np.uint8)
-            picture = Image.fromarray(coarse).resize((64, 48), Image.Resampling.BICUBIC)
-            picture.save(folder / name / f"{index:02}.png")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def little_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autoencoder, "JUDGED_PAIRS", 1)
-    monkeypatch.setattr(autoencoder, "JUDGED_SIDE", 32)
-    monkeypatch.setattr(autoencoder, "SHEET_PAIRS", 1)
-
-
-def run(config: TrainConfig, data: Path, extractor: Extractor, out: Path, **keywords: Any) -> list[Step]:
+def run(
+    config: AutoencoderConfig,
+    data: Path,
+    extractor: Extractor,
+    out: Path,
+    *,
+    callback: Callable[[Step], bool | None] = lambda step: None,
+    checkpoint: Path | None = None,
+    **keywords: Any,
+) -> list[Step]:
     heard: list[Step] = []
-    callback = keywords.pop("callback", lambda step: None)
-    train(
-        config,
-        data / "contents",
-        data / "styles",
-        extractor,
-        out,
-        callback=lambda step: heard.append(step) or callback(step),  # type: ignore[func-returns-value]
-        **keywords,
-    )
+    course = Course(checkpoint, seconds=0, callback=lambda step: heard.append(step) or callback(step))  # type: ignore[func-returns-value]
+    train(config, data / "contents", data / "styles", extractor, out, course=course, **keywords)
     return heard
 
 
@@ -76,7 +49,7 @@ class TestLearning:
         config = replace(CONFIG, residual=residual, steps=24, batch=4)
         heard = run(config, data, tiny, tmp_path / "out.safetensors")
         assert [step.step for step in heard] == list(range(1, 25))
-        early, late = (sum(step.losses["total"] for step in part) for part in (heard[:6], heard[-6:]))
+        early, late = (sum(step.figures["total"] for step in part) for part in (heard[:6], heard[-6:]))
         assert late < 0.9 * early
         network = AutoEncoder.from_file(tmp_path / "out.safetensors")
         assert network.residual is residual
@@ -84,7 +57,7 @@ class TestLearning:
     def test_total_is_the_metric(self, data: Path, tiny: Extractor, tmp_path: Path) -> None:
         config = replace(CONFIG, steps=2, adversarial=True, content_weight=2e-3, adversarial_weight=0.3)
         for step in run(config, data, tiny, tmp_path / "out.safetensors"):
-            losses = step.losses
+            losses = step.figures
             expected = (
                 2e-3 * RELATIVE_CONTENT_SCALE * losses["content"] + losses["style"] + 0.3 * losses["discriminator"]
             )
@@ -96,7 +69,7 @@ class TestLearning:
         run(CONFIG, data, tiny, tmp_path / "alone.safetensors")
         config = replace(CONFIG, adversarial=True, adversarial_weight=0.0)
         heard = run(config, data, tiny, tmp_path / "watched.safetensors")
-        assert "discriminator" not in heard[0].losses
+        assert "discriminator" not in heard[0].figures
         alone, watched = (load_file(tmp_path / f"{name}.safetensors") for name in ("alone", "watched"))
         for name, tensor in alone.items():
             assert torch.equal(tensor, watched[name]), name
@@ -115,15 +88,15 @@ class TestLearning:
         config = replace(CONFIG, steps=2, precision="bf16", adversarial=True)
         mixed = run(config, data, tiny, tmp_path / "mixed.safetensors")
         full = run(replace(config, precision="fp32"), data, tiny, tmp_path / "full.safetensors")
-        assert mixed[0].losses["style"] == pytest.approx(full[0].losses["style"], rel=0.05)
-        assert mixed[0].losses["style"] != full[0].losses["style"]
+        assert mixed[0].figures["style"] == pytest.approx(full[0].figures["style"], rel=0.05)
+        assert mixed[0].figures["style"] != full[0].figures["style"]
 
     def test_a_loss_that_is_no_number(self, data: Path, tiny: Extractor, tmp_path: Path) -> None:
         class Broken(type(tiny)):  # type: ignore[misc]
             def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
                 return {layer: maps * math.nan for layer, maps in super().forward(image, layers).items()}
 
-        with pytest.raises(ImpastoError, match="step 1: the loss is not a number; lower --learning-rate"):
+        with pytest.raises(ImpastoError, match="step 1: the loss is not a number; lower learning_rate"):
             run(CONFIG, data, Broken(), tmp_path / "out.safetensors")
         assert not list(tmp_path.iterdir())
 
@@ -141,7 +114,7 @@ class TestGoingOn:
             if step.step == 4:
                 raise KeyboardInterrupt
 
-        where: dict[str, Any] = {"checkpoint": tmp_path / "run", "checkpoint_seconds": 0}
+        where = {"checkpoint": tmp_path / "run"}
         with pytest.raises(KeyboardInterrupt):
             run(config, data, tiny, resumed, callback=interrupt, **where)
         assert not resumed.exists()
@@ -155,11 +128,11 @@ class TestGoingOn:
     def test_checkpoints_that_do_not_fit(self, data: Path, tiny: Extractor, tmp_path: Path) -> None:
         checkpoint, out = tmp_path / "run", tmp_path / "out.safetensors"
         run(replace(CONFIG, steps=1), data, tiny, out, checkpoint=checkpoint)
-        with pytest.raises(ImpastoError, match="run: made with other settings or another extractor; remove it"):
+        with pytest.raises(ImpastoError, match="run: made with other settings; remove it"):
             run(CONFIG, data, tiny, out, checkpoint=checkpoint)
         other = type(tiny)()
         other.sha256 = "1" * 64
-        with pytest.raises(ImpastoError, match="run: made with other settings or another extractor; remove it"):
+        with pytest.raises(ImpastoError, match="run: made with other extractor weights; remove it"):
             run(replace(CONFIG, steps=1), data, other, out, checkpoint=checkpoint)
         checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
         with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
@@ -185,115 +158,8 @@ class TestGoingOn:
 
     def test_start_from_another_kind(self, data: Path, tiny: Extractor, tmp_path: Path) -> None:
         AutoEncoder(residual=False).to_file(tmp_path / "plain.safetensors")
-        with pytest.raises(ImpastoError, match=r"--start-from: .*plain\.safetensors holds a plain network"):
+        with pytest.raises(ImpastoError, match=r"start_from: .*plain\.safetensors holds a plain network"):
             run(CONFIG, data, tiny, tmp_path / "out.safetensors", start_from=tmp_path / "plain.safetensors")
-
-
-class TestBatches:
-    @pytest.fixture
-    def images(self, data: Path) -> tuple[list[Tensor], list[Tensor]]:
-        return tuple(read_images(list_images(data / name)) for name in ("contents", "styles"))  # type: ignore[return-value]
-
-    @staticmethod
-    def fabric(rank: int = 0, world: int = 1) -> Any:
-        return SimpleNamespace(global_rank=rank, world_size=world, device=torch.device("cpu"), autocast=nullcontext)
-
-    def draw(
-        self, images: tuple[list[Tensor], list[Tensor]], tiny: Extractor, first: int = 0, **place: int
-    ) -> Iterator:
-        config = TrainConfig(steps=6, batch=4, side=32, pairings=3)
-        return draw_batches(config, *images, tiny, self.fabric(**place), first)
-
-    def test_the_same_crops_make_other_pairs(self, images: tuple[list[Tensor], list[Tensor]], tiny: Extractor) -> None:
-        one, two, three, new, *_ = self.draw(images, tiny)
-        assert torch.equal(one.contents, two.contents)
-        assert torch.equal(one.styles[[1, 2, 3, 0]], two.styles)
-        assert torch.equal(one.styles[[2, 3, 0, 1]], three.styles)
-        assert not torch.equal(one.contents, new.contents)
-
-    def test_targets_are_those_of_their_rows(self, images: tuple[list[Tensor], list[Tensor]], tiny: Extractor) -> None:
-        for batch in self.draw(images, tiny):
-            maps = tiny(batch.styles, STYLE_LAYERS)
-            for layer in STYLE_LAYERS:
-                torch.testing.assert_close(batch.grams[layer], gram_matrix(maps[layer]))
-                own = gram_matrix(tiny(batch.contents, [layer])[layer])
-                torch.testing.assert_close(batch.content_grams[layer], own)
-            torch.testing.assert_close(batch.features, tiny(batch.contents, ["relu4_2"])["relu4_2"])
-
-    def test_a_resumed_run_draws_the_same(self, images: tuple[list[Tensor], list[Tensor]], tiny: Extractor) -> None:
-        every = list(self.draw(images, tiny))
-        for first in range(6):
-            later = next(self.draw(images, tiny, first))
-            assert torch.equal(later.contents, every[first].contents)
-            assert torch.equal(later.styles, every[first].styles)
-            assert later.corner == every[first].corner
-
-    def test_every_step_sees_another_part_of_the_grain(
-        self, images: tuple[list[Tensor], list[Tensor]], tiny: Extractor
-    ) -> None:
-        corners = [batch.corner for batch in self.draw(images, tiny)]
-        assert len(set(corners)) == len(corners)
-        assert all(0 <= start < PERIOD and start % MULTIPLE == 0 for corner in corners for start in corner)
-
-    def test_processes_share_the_rows(self, images: tuple[list[Tensor], list[Tensor]], tiny: Extractor) -> None:
-        whole = next(self.draw(images, tiny))
-        parts = [next(self.draw(images, tiny, rank=rank, world=2)) for rank in (0, 1)]
-        assert torch.equal(parts[0].contents, whole.contents[::2])
-        assert torch.equal(parts[1].styles, whole.styles[1::2])
-        assert parts[0].corner == parts[1].corner == whole.corner
-
-
-class TestMeasuring:
-    @staticmethod
-    def batch(contents: Tensor, styles: Tensor, tiny: Extractor) -> autoencoder.Batch:
-        grams = [
-            {layer: gram_matrix(maps) for layer, maps in tiny(images, STYLE_LAYERS).items()}
-            for images in (styles, contents)
-        ]
-        return autoencoder.Batch(contents, styles, tiny(contents, ["relu4_2"])["relu4_2"], *grams)
-
-    def test_ordinary_pairs_have_the_relative_losses(self, tiny: Extractor) -> None:
-        generator = torch.Generator().manual_seed(0)
-        contents, styles, output = torch.rand(3, 2, 3, 32, 32, generator=generator)
-        batch = self.batch(contents, styles, tiny)
-        assert all(
-            (autoencoder.pair_losses(batch.content_grams[layer], batch.grams[layer]) < 1).all()
-            for layer in STYLE_LAYERS
-        )
-        maps = tiny(output, ["relu4_2", *STYLE_LAYERS])
-        content, style = autoencoder.measure_output(maps, batch)
-        torch.testing.assert_close(content, content_loss(maps["relu4_2"], batch.features))
-        expected = [style_loss(gram_matrix(maps[layer]), batch.grams[layer]) for layer in STYLE_LAYERS]
-        torch.testing.assert_close(style, torch.stack(expected).mean())
-
-    def test_a_style_without_energy_counts_by_its_share(self, tiny: Extractor) -> None:
-        """The middle gray is black to the tiny extractor; in the plain mean it would count millions of times."""
-        generator = torch.Generator().manual_seed(0)
-        contents = torch.rand(1, 3, 32, 32, generator=generator)
-        styles = 0.5 + 1e-3 * torch.rand(1, 3, 32, 32, generator=generator)
-        batch = self.batch(contents, styles, tiny)
-        _, untouched = autoencoder.measure_output(tiny(contents, ["relu4_2", *STYLE_LAYERS]), batch)
-        assert untouched.item() == pytest.approx(1, rel=1e-4)
-        assert style_loss(batch.content_grams["relu1_1"], batch.grams["relu1_1"]) > 1000
-
-
-class TestPictures:
-    def test_a_manifest_beside_the_folder_decides(self, tmp_path: Path) -> None:
-        rows = ["file,split", "a/0.png,train", "a/1.png,validation", "b/2.png,train"]
-        (tmp_path / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
-        assert list_pictures(tmp_path / "a", "train", "--content") == [tmp_path / "a" / "0.png"]
-        assert list_pictures(tmp_path / "a", "validation", "--content") == [tmp_path / "a" / "1.png"]
-        with pytest.raises(
-            ImpastoError, match=r"--style: .*b has no validation images; name a folder with at least 20"
-        ):
-            list_pictures(tmp_path / "b", "validation", "--style")
-
-    def test_without_one_every_twentieth_is_held_out(self, data: Path) -> None:
-        assert [path.name for path in list_pictures(data / "styles", "validation", "--style")] == ["00.png", "20.png"]
-
-    def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(ImpastoError, match=r"--content: .*gone has no train images"):
-            list_pictures(tmp_path / "gone", "train", "--content")
 
 
 def test_the_rate_rises_and_falls() -> None:
@@ -320,13 +186,13 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from conftest import TinyExtractor
-from impasto.training import autoencoder
-from impasto.training.autoencoder import TrainConfig
-autoencoder.JUDGED_PAIRS = autoencoder.SHEET_PAIRS = 1
-autoencoder.JUDGED_SIDE = 32
+from impasto.configs import AutoencoderConfig
+from impasto.course import Course
+from impasto.training.autoencoder import train
 data, heard = Path({data!r}), []
-scores = autoencoder.train(
-    {config!r}, data / "contents", data / "styles", TinyExtractor(), Path({out!r}), devices=2, callback=heard.append
+course = Course(callback=heard.append)
+scores = train(
+    {config!r}, data / "contents", data / "styles", TinyExtractor(), Path({out!r}), devices=2, course=course
 )
 sys.stdout.write(f"{{len(heard)}} {{scores.style_share}}\\n")
 """
@@ -360,5 +226,5 @@ def test_two_processes_learn_what_one_learns(data: Path, tiny: Extractor, tmp_pa
 
 
 def test_a_batch_that_cannot_be_shared(data: Path, tiny: Extractor, tmp_path: Path) -> None:
-    with pytest.raises(ImpastoError, match="--batch: 2 pairs cannot be shared by 3 devices; give a multiple"):
+    with pytest.raises(ImpastoError, match="batch: 2 cannot be shared by 3 devices; give a multiple"):
         run(CONFIG, data, tiny, tmp_path / "out.safetensors", devices=3)

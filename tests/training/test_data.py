@@ -29,10 +29,28 @@ def test_the_manifest_decides(tmp_path: Path) -> None:
 
 
 def test_mistakes(tmp_path: Path) -> None:
-    with pytest.raises(ImpastoError, match="nowhere: no such folder; give --data a folder of images"):
-        list_images(tmp_path / "nowhere")
-    with pytest.raises(ImpastoError, match="no train images in it"):
+    for folder in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(ImpastoError, match=f"style: {folder} has no train images; name a folder with at least 20"):
+            list_images(folder, "train", "style")
+    (tmp_path / "manifest.csv").write_text("name,part\na.png,train\n", encoding="utf-8")
+    with pytest.raises(ImpastoError, match=r"manifest\.csv: is no table with the columns file and split"):
         list_images(tmp_path)
+
+
+def test_a_manifest_beside_the_folder_decides(tmp_path: Path) -> None:
+    rows = ["file,split", "a/0.png,train", "a/1.png,validation", "b/2.png,train"]
+    (tmp_path / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
+    assert list_images(tmp_path / "a", "train") == [tmp_path / "a" / "0.png"]
+    assert list_images(tmp_path / "a", "validation") == [tmp_path / "a" / "1.png"]
+    with pytest.raises(ImpastoError, match=r"data: .*b has no validation images"):
+        list_images(tmp_path / "b", "validation")
+
+
+def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    (tmp_path / "001.png").write_bytes((tmp_path / "001.png").read_bytes()[:50])
+    with pytest.raises(ImpastoError, match=r"001\.png: damaged or no image; remove it or get it again"):
+        read_images(list_images(tmp_path, "train"))
 
 
 def test_large_images_are_reduced(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from impasto import measurement
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
+from impasto.features.extractor import Extractor
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.training.evaluation import Accuracy, evaluate, judge_critic, validation_pairs
 
 

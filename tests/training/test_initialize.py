@@ -8,10 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.features.compact import LAYERS, PIXEL_MEAN, walk
-from impasto.features.extractor import VGG19_CHANNELS, Extractor
+from impasto.features.extractor import Extractor
+from impasto.layers import VGG19_CHANNELS
 from impasto.training import initialize
-from impasto.training.distil import Student, evaluate, fit_stem
-from impasto.training.initialize import fit_to_teacher
+from impasto.training.comparison import feature_errors
+from impasto.training.initialize import fit_stem, fit_to_teacher
+from impasto.training.student import Student
 
 #: Channels of the teacher below: as many different ones as a student can have.
 DISTINCT = {"relu1_1": 64, "relu1_2": 6, "relu2_1": 8, "relu3_1": 8, "relu4_1": 8, "relu4_2": 8, "relu5_1": 8}
@@ -51,27 +53,25 @@ def images() -> Tensor:
     return torch.rand(32, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def test_a_teacher_that_is_a_student_in_disguise_is_found(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_teacher_that_is_a_student_in_disguise_is_found(images: Tensor) -> None:
     """Channels that repeat are chosen once, each convolution is solved for, and the projection says the rest."""
-    monkeypatch.setattr(initialize, "RIDGE", 1e-5)
     student, teacher = Student(ARCHITECTURE), Redundant()
     fit_stem(student, teacher, images)
-    fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(2))
+    fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(2), ridge=1e-5)
     unseen = [(torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(3)) * 255).byte()]
-    errors = evaluate(student, teacher, unseen, side=32)
+    errors = feature_errors(student, teacher, unseen, side=32)
     assert max(errors.values()) < 0.03, errors
 
 
-def test_what_stands_for_no_layer_tries_to_be_the_next_one(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(initialize, "RIDGE", 1e-5)
+def test_what_stands_for_no_layer_tries_to_be_the_next_one(images: Tensor) -> None:
     deeper = (*ARCHITECTURE[:-1], ("relu5_0", 8), ARCHITECTURE[-1])
     teacher, errors = Redundant(), []
     unseen = [(torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(3)) * 255).byte()]
     for architecture in (ARCHITECTURE, deeper):
         student = Student(architecture)
         fit_stem(student, teacher, images)
-        fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(2))
-        errors.append(evaluate(student, teacher, unseen, side=32)["relu5_1"])
+        fit_to_teacher(student, teacher, images, torch.Generator().manual_seed(2), ridge=1e-5)
+        errors.append(feature_errors(student, teacher, unseen, side=32)["relu5_1"])
     assert errors[1] < max(2 * errors[0], 0.03), errors
 
 

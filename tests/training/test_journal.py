@@ -32,34 +32,35 @@ def test_a_row_of_the_sheet_is_content_style_and_output() -> None:
 
 def test_curves_and_sheets(tmp_path: Path) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    journal = Journal(tmp_path / "new" / "folder")
-    for step in (1, 2):
-        journal.scalars(step, {"style": 1 / step})
-    journal.picture(2, Brighter(), PAIRS)
-    journal.close()
-    with Image.open(tmp_path / "new" / "folder" / "sheet-000002.png") as picture:
-        assert picture.size == (3 * (30 + GAP), 2 * (24 + GAP))
+    journal = Journal(tmp_path / "new" / "folder", PAIRS, every=2)
+    for step in (1, 2, 3):
+        journal.write(step, {"style": 1 / step}, Brighter())
+    journal.close(Brighter())
+    for name in ("sheet-000002.png", "sheet-000003.png"):
+        with Image.open(tmp_path / "new" / "folder" / name) as picture:
+            assert picture.size == (3 * (30 + GAP), 2 * (24 + GAP))
+    assert not (tmp_path / "new" / "folder" / "sheet-000001.png").exists()
     accumulator = events.EventAccumulator(str(tmp_path / "new" / "folder")).Reload()
-    assert [(point.step, point.value) for point in accumulator.Scalars("style")] == [(1, 1.0), (2, 0.5)]
+    assert [(point.step, point.value) for point in accumulator.Scalars("style")] == [
+        (1, 1.0),
+        (2, 0.5),
+        (3, pytest.approx(1 / 3)),
+    ]
 
 
 def test_what_a_resumed_run_does_again_is_dropped(tmp_path: Path) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    journal = Journal(tmp_path)
-    for step in (1, 2, 3):
-        journal.scalars(step, {"style": 9.0})
-    journal.close()
-    journal = Journal(tmp_path, first=1)
-    for step in (2, 3):
-        journal.scalars(step, {"style": 1.0})
-    journal.close()
+    for first, value in ((0, 9.0), (1, 1.0)):
+        journal = Journal(tmp_path, PAIRS, first=first)
+        for step in range(first + 1, 4):
+            journal.write(step, {"style": value}, Brighter())
+        journal.close(Brighter())
     accumulator = events.EventAccumulator(str(tmp_path)).Reload()
     assert [(point.step, point.value) for point in accumulator.Scalars("style")] == [(1, 9.0), (2, 1.0), (3, 1.0)]
 
 
 def test_without_a_folder_nothing_is_written() -> None:
-    journal = Journal(None)
-    journal.scalars(1, {"style": 1.0})
-    journal.picture(1, nn.Identity(), PAIRS)
-    journal.close()
+    journal = Journal(None, PAIRS, every=1)
+    journal.write(1, {"style": 1.0}, nn.Identity())
+    journal.close(nn.Identity())
     assert journal.folder is None

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -28,9 +27,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
             assert torch.equal(targets[layer], part[[4, 0, 4]].half().float()), layer
 
 
-def test_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    room = namedtuple("room", "free")
-    monkeypatch.setattr("impasto.training.memory.shutil.disk_usage", lambda folder: room(1_000_000))
-    with pytest.raises(ImpastoError, match=r"memory: needs 1.4 GB of disk; make room or lower --memory"):
-        Memory(tmp_path / "memory", 1000, 192, ["relu4_1", "relu4_2", "relu5_1"])
+def test_no_room_on_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(ImpastoError, match=r"memory: needs 1437696000.0 GB of disk; make room or lower memory"):
+        Memory(tmp_path / "memory", 10**12, 192, ["relu4_1", "relu4_2", "relu5_1"])
     assert not list((tmp_path / "memory").iterdir())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from impasto.features.compact import Compact
-from impasto.features.extractor import STYLE_LAYERS
+from impasto.layers import STYLE_LAYERS
 from impasto.losses import gram_matrix
 from impasto.training.painted import KEPT, paint
 

@@ -43,8 +43,8 @@ def faces(
     options.check_files(model)
     options.set_threads(threads)
 
-    from impasto.foundations.generator import FaceGenerator, latents, sheet
     from impasto.images import check_output_path, save_image
+    from impasto.lessons.generator import FaceGenerator, latents, sheet
 
     check_output_path(output, force=force, depth=8)
     generator = FaceGenerator.from_file(model)

@@ -10,12 +10,13 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
-from impasto import gallery
 from impasto.errors import ImpastoError
-from impasto.settings import OUTPUT, described
+from impasto.settings import DESCENT, LOOK, MACHINE, OUTPUT, described
 
 __all__ = [
+    "Command",
     "Debug",
     "Force",
     "Json",
@@ -54,6 +55,24 @@ Resume = Annotated[
         "--resume", help="Go on from the checkpoint beside the output, if there is one.", rich_help_panel=OUTPUT
     ),
 ]
+
+
+class Command(TyperCommand):
+    """A command whose help has its options by panel, in plain text."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments, the panels of the settings, what else there is."""
+        first = ("Arguments", LOOK, DESCENT, MACHINE, OUTPUT)
+        panels: dict[str, list[tuple[str, str]]] = {name: [] for name in first}
+        for item in self.get_params(ctx):
+            record = item.get_help_record(ctx)
+            if record is not None:
+                plain = "Arguments" if item.param_type_name == "argument" else "Options"
+                panels.setdefault(getattr(item, "rich_help_panel", None) or plain, []).append(record)
+        for name, records in panels.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl(records)
 
 
 def spell(name: str, value: str | None = None) -> str:
@@ -185,6 +204,8 @@ def check_files(*paths: str | Path) -> None:
     Raises:
         ImpastoError: one is missing or a folder.
     """
+    from impasto import gallery
+
     for path in paths:
         file = gallery.resolve(path)
         if file.is_dir():

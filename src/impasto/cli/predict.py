@@ -36,8 +36,8 @@ def attributes(
     options.check_files(face, model)
     options.set_threads(threads)
 
-    from impasto.foundations.attributes import load_attributes, predict
     from impasto.images import load_image
+    from impasto.lessons.attributes import load_attributes, predict
 
     network = load_attributes(model)
     picture = load_image(face, max_pixels=max_pixels, role="face")

@@ -21,6 +21,7 @@ __all__ = [
     "Reporter",
     "TimeLeft",
     "choose",
+    "complain",
     "duration",
     "flush",
     "is_terminal",
@@ -183,7 +184,7 @@ def choose(*, quiet: bool, json: bool) -> Reporter:
 
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether a bar can be drawn there."""
-    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream is not None and not stream.closed and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def duration(seconds: float) -> str:
@@ -210,6 +211,11 @@ def note(text: str) -> None:
     """A remark on stderr, always a single line."""
     line = " ".join(part.strip() for part in text.splitlines())
     _print(f"impasto: {line}", sys.stderr)
+
+
+def complain(text: str) -> None:
+    """Several lines on stderr, such as a traceback."""
+    _print(text.rstrip("\n"), sys.stderr)
 
 
 def flush(stream: TextIO | None) -> None:

@@ -19,7 +19,7 @@ from impasto.settings import Settings
 
 def where(what: str) -> Any:
     """An option that says where a file lies now."""
-    return typer.Option(metavar="FILE", help=f"Where {what} now.", show_default=False)
+    return typer.Option(metavar="FILE", help=f"Where {what}.", show_default=False)
 
 
 @options_of(Settings, "settings", only=("max_pixels",))
@@ -31,11 +31,11 @@ def rerun(
     ],
     settings: dict[str, Any],
     rest: dict[str, Any],
-    content: Annotated[str | None, where("the photograph lies")] = None,
-    style: Annotated[list[str] | None, where("the painting lies, once for each, in order,")] = None,
-    init: Annotated[str | None, where("the picture to begin with lies")] = None,
-    extractor: Annotated[str | None, where("the extractor's weights lie")] = None,
-    model: Annotated[str | None, where("the network lies")] = None,
+    content: Annotated[str | None, where("the photograph lies now")] = None,
+    style: Annotated[list[str] | None, where("the painting lies now; once for each, in order")] = None,
+    init: Annotated[str | None, where("the picture to begin with lies now")] = None,
+    extractor: Annotated[str | None, where("the extractor's weights lie now")] = None,
+    model: Annotated[str | None, where("the network lies now")] = None,
     resume: Resume = False,
     quiet: Quiet = False,
     json: Json = False,

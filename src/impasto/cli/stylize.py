@@ -17,7 +17,7 @@ from impasto.settings import Settings
 def stylize(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.", show_default=False)],
     styles: Annotated[
-        list[str], typer.Argument(metavar="STYLE...", help="One painting or several.", show_default=False)
+        list[str], typer.Argument(metavar="STYLE", help="One painting or several.", show_default=False)
     ],
     output: Output,
     settings: dict[str, Any],

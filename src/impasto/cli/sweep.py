@@ -77,7 +77,7 @@ def sweep(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Paint CONTENT in the style of STYLE at several content weights, as the figure of Gatys et al. 2015."""
+    """Paint CONTENT in the style of STYLE at several content weights, as the figure of Gatys et al., 2015."""
     one_voice(quiet=quiet, json=json)
     if vary is not None and "style_layers" in settings:
         raise ImpastoError("`vary=style-layers` sets the layers of every row; leave `style_layers` out, or `vary`")

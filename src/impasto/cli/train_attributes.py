@@ -27,7 +27,7 @@ from impasto.cli.training import TrainingReporter
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
-    from impasto.foundations.attributes import AttributeProgress
+    from impasto.lessons.attributes import AttributeProgress
 
 
 def attributes(
@@ -73,13 +73,13 @@ def attributes(
     options.check_weights_out(out, *tables, force=force)
     missing = [name for name in ("torchmetrics", "matplotlib") if find_spec(name) is None]
     if missing:
-        raise ImpastoError(f"{' and '.join(missing)} missing; install them: pip install 'impasto[foundations]'")
+        raise ImpastoError(f"{' and '.join(missing)} missing; install them: pip install 'impasto[lessons]'")
     checkpoint = claim_checkpoint(out, resume=resume, force=force)
     options.set_threads(threads)
 
     from impasto.files.atomic import write_atomically
-    from impasto.foundations.attributes import AttributesConfig, train
-    from impasto.foundations.celeba import read_celeba
+    from impasto.lessons.attributes import AttributesConfig, train
+    from impasto.lessons.celeba import read_celeba
     from impasto.machine import resolve_device
 
     config = AttributesConfig(

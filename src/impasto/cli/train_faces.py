@@ -25,7 +25,7 @@ from impasto.cli.training import TrainingReporter
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
-    from impasto.foundations.faces import FaceProgress
+    from impasto.lessons.faces import FaceProgress
 
 
 SIDES = (16, 32, 64, 128)
@@ -99,7 +99,7 @@ def faces(
     options.set_threads(threads)
 
     from impasto.features import load_extractor
-    from impasto.foundations.faces import FacesConfig, read_faces, train
+    from impasto.lessons.faces import FacesConfig, read_faces, train
     from impasto.machine import keep_freed_memory, resolve_device
 
     keep_freed_memory()

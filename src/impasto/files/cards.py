@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,12 +13,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
+from impasto.files.atomic import write_atomically
 
-__all__ = ["halved", "pack", "read_card", "read_network"]
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Filed", "halved", "pack", "read_card"]
 
 KEY = "impasto"
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -52,29 +54,48 @@ def read_card(path: str | Path, form: str) -> dict[str, Any] | None:
     return card if isinstance(card, dict) and card.get("format") == form else None
 
 
-def read_network(
-    path: str | Path, form: str, build: Callable[[dict[str, Any]], Network], *, other: str, damaged: str
-) -> Network:
-    """The network in the file, ready to answer.
+class Filed(nn.Module):
+    """A network that goes into one safetensors file, its settings in the card, and comes back from it.
 
-    Args:
-        path: the file.
-        form: the ``format`` of its card.
-        build: makes the network that the card describes; its weights are then the file's.
-        other: what to say of a file that holds something else.
-        damaged: what to say of one that cannot be read.
-
-    Raises:
-        ImpastoError: one of the two, after the name of the file.
+    Attributes:
+        form: the ``format`` in the card of such files.
+        kind: what to call the network in messages, with its article.
+        command: what writes such files.
+        fp16: whether the weights are written in fp16.
+        settings: what the network was made with, as keywords.
     """
-    try:
-        card = read_card(path, form)
-        if card is None:
-            raise ImpastoError(f"{path}: {other}")
-        network = build(card)
-        network.load_state_dict(load_file(path))
-    except ImpastoError:  # Which is a ValueError, too.
-        raise
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ImpastoError(f"{path}: {damaged}") from error
-    return network.eval()
+
+    form: ClassVar[str]
+    kind: ClassVar[str]
+    command: ClassVar[str]
+    fp16: ClassVar[bool] = False
+    settings: dict[str, Any]
+
+    def to_file(self, path: str | Path, card: Mapping[str, Any] | None = None) -> None:
+        """Write the file, with the settings and ``card`` in its metadata.
+
+        Raises:
+            ImpastoError: a weight that fp16 cannot hold, or a file that cannot be written.
+        """
+        state = self.state_dict()
+        tensors = halved(state) if self.fp16 else {name: part.cpu().contiguous() for name, part in state.items()}
+        write_atomically(Path(path), pack(tensors, {"format": self.form, "settings": self.settings, **(card or {})}))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read a file of :meth:`to_file`; the network computes in float32 and is ready to answer.
+
+        Raises:
+            ImpastoError: the file is missing, cut, or holds something else.
+        """
+        try:
+            card = read_card(path, cls.form)
+            if card is None:
+                raise ImpastoError(f"{path}: is not {cls.kind}; give a file of '{cls.command}'")
+            network = cls(**card["settings"])
+            network.load_state_dict(load_file(path))
+        except ImpastoError:  # Which is a ValueError, too.
+            raise
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ImpastoError(f"{path}: cannot be read as {cls.kind}; give an intact file") from error
+        return network.eval()

@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
-from impasto.networks.autoencoder import AutoEncoder, Code, clamp, cut_grain, noise, pad
+from impasto.networks.autoencoder import AutoEncoder, Code
+from impasto.networks.grain import cut_grain, noise
+from impasto.networks.layers import clamp, pad
 from impasto.networks.moments import Moments, moments
 
 if TYPE_CHECKING:

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from impasto.machine import give_memory_back
-from impasto.networks.autoencoder import MULTIPLE, Code, grain_corner, pad
+from impasto.networks.autoencoder import Code
+from impasto.networks.grain import grain_corner
+from impasto.networks.layers import MULTIPLE, pad
 from impasto.networks.moments import Moments, moments, pool_moments
 from impasto.tiles import Tile, cut, equal_parts
 

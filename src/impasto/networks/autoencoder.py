@@ -24,40 +24,39 @@ Untrained, both return the content in the style's colors, the plain one as blurr
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
-import numpy as np
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.files.atomic import write_atomically
-from impasto.files.cards import halved, pack, read_network
+from impasto.files.cards import Filed
+from impasto.networks.grain import cut_grain, noise
+from impasto.networks.layers import (
+    GAIN,
+    MULTIPLE,
+    SLOPE,
+    Block,
+    Convolution,
+    Linear,
+    Weight,
+    apply_map,
+    clamp,
+    enlarge,
+    pad,
+)
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
 
-__all__ = ["FORMAT", "MULTIPLE", "PERIOD", "AutoEncoder", "Code", "blend_codes", "cut_grain", "grain_corner", "noise"]
-
-FORMAT = "impasto-autoencoder-1"
-
-#: Sides are padded to a multiple of this; the corners of tiles have to be multiples of it.
-MULTIPLE = 16
-
-#: Pixels after which the grain repeats, in both directions; a multiple of :data:`MULTIPLE`.
-PERIOD = 512
+__all__ = ["AutoEncoder", "Code", "blend_codes"]
 
 #: Of three channels, and grayish pictures have little color: their transport can and has to do with a small ridge.
 COLOR_RIDGE = 2e-3
 
 #: The plain network's connections: scales whose side is at most 1/8 of the picture's.
 DEEP = 3
-
-SLOPE = 0.2  # of leaky ReLU, below zero
-GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # undoes what it takes of the variance
 
 
 class Code(NamedTuple):
@@ -79,104 +78,8 @@ def blend_codes(first: Code, second: Code, weight: float | Tensor) -> Code:
     )
 
 
-def noise() -> Tensor:
-    """One period of the grain, (PERIOD, PERIOD): independent numbers, mean 0 and variance 1, on every machine the same.
-
-    Of numpy's generators only the bits are promised never to change, so the numbers are made of them here.
-    """
-    bits = np.random.PCG64(0).random_raw(PERIOD**2) >> np.uint64(40)
-    numbers = (bits.astype(np.float32) / 2**24 - 0.5) * np.float32(12**0.5)
-    return torch.from_numpy(numbers.reshape(PERIOD, PERIOD))
-
-
-def cut_grain(period: Tensor, image: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
-    """The grain (1, 1, H, W) for an image (B, 3, H, W).
-
-    Args:
-        period: from :func:`noise`.
-        image: a picture, or part of one.
-        corner: row and column of the picture where the part begins.
-    """
-    for axis, start in enumerate(corner):
-        places = torch.arange(image.shape[axis + 2], device=period.device)
-        period = period.index_select(axis, (places + start) % PERIOD)
-    return period[None, None]
-
-
-def grain_corner(seed: int) -> tuple[int, int]:
-    """Where the grain of a picture begins, (row, column) in its period; 0 for 0, and 1,024 seeds until it repeats."""
-    places = PERIOD // MULTIPLE
-    # Any odd number would do; with this one, neighbors are far from each other.
-    row, column = divmod(397 * seed % places**2, places)
-    return MULTIPLE * row, MULTIPLE * column
-
-
-class Weight(nn.Module):
-    """A matrix or kernel with entries of order 1, scaled by its fan-in when it is used.
-
-    Without normalization layers, a step of Adam, as long for every entry, would change the output of a wide layer far
-    more than that of a narrow one (Karras et al. 2018, "equalized learning rate", arXiv:1710.10196).
-
-    Args:
-        shape: outputs, inputs and what a kernel has besides.
-        gain: keeps the variance that an activation takes away.
-        start: what the entries are multiplied by in the beginning.
-    """
-
-    def __init__(self, *shape: int, gain: float = 1.0, start: float = 1.0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(start * torch.randn(shape))
-        self.scale = gain / math.prod(shape[1:]) ** 0.5
-
-    def forward(self) -> Tensor:
-        """As it is used."""
-        return self.scale * self.weight
-
-
-class Linear(nn.Module):
-    """A matrix and an offset."""
-
-    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
-        super().__init__()
-        self.matrix, self.bias = Weight(outputs, inputs, gain=gain), nn.Parameter(torch.zeros(outputs))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """(B, C) -> (B, C')."""
-        return F.linear(rows, self.matrix(), self.bias)
-
-
-class Convolution(nn.Module):
-    """A 3 × 3 convolution that continues the picture beyond its border, so that no frame appears."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, gain: float = GAIN, start: float = 1.0) -> None:
-        super().__init__()
-        self.kernel = Weight(outputs, inputs, 3, 3, gain=gain, start=start)
-        self.bias, self.stride = nn.Parameter(torch.zeros(outputs)), stride
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
-        return F.conv2d(F.pad(features, (1, 1, 1, 1), mode="replicate"), self.kernel(), self.bias, self.stride)
-
-
-class Block(nn.Module):
-    """Residual block whose hidden channels the style scales and shifts."""
-
-    def __init__(self, channels: int, hints: int) -> None:
-        super().__init__()
-        self.first = Convolution(channels, channels)
-        self.second = Convolution(channels, channels, start=0.1)
-        self.modulation = Linear(hints, 2 * channels, gain=0.3)
-
-    def forward(self, features: Tensor, hint: Tensor) -> Tensor:
-        """Features (B, C, H, W) and hint (B, hints) -> (B, C, H, W)."""
-        scale, shift = self.modulation(hint)[:, :, None, None].chunk(2, dim=1)
-        hidden = F.leaky_relu(torch.addcmul(shift, self.first(features), 1 + scale), SLOPE)
-        changed: Tensor = features + self.second(hidden)
-        return changed
-
-
 class AutoEncoder(
-    nn.Module,
+    Filed,
     PyTorchModelHubMixin,
     library_name="impasto",
     pipeline_tag="image-to-image",
@@ -197,6 +100,8 @@ class AutoEncoder(
         >>> network(torch.rand(1, 3, 60, 80), torch.rand(1, 3, 64, 64)).shape
         torch.Size([1, 3, 60, 80])
     """
+
+    form, kind, command, fp16 = "impasto-autoencoder-1", "an auto-encoder", "impasto train autoencoder", True
 
     def __init__(
         self,
@@ -245,13 +150,10 @@ class AutoEncoder(
 
         A convolution of 3 × 3 at the scale s reaches 2ˢ pixels farther, bilinear enlargement to s half as far again.
         """
-        scales = range(len(self.widths))
-        reach = 2  # The stem and the last convolution.
-        for scale in scales:
-            reach += 2 ** (scale - 1) if scale else 0
-            reach += 2**scale * (scale >= 2)
-            reach += 2 ** (scale + 1) * self.depths[scale]
-            reach += 2**scale if scale else 0
+        reach = 2 + 2 * self.depths[0]  # The stem, the last convolution, and the blocks of the finest scale.
+        for scale in range(1, len(self.widths)):
+            reach += 2 ** (scale - 1) + 2**scale * (str(scale) in self.look)
+            reach += 2 ** (scale + 1) * self.depths[scale] + 2**scale
         return -(-reach // MULTIPLE) * MULTIPLE
 
     @property
@@ -386,65 +288,3 @@ class AutoEncoder(
                 hidden = block(hidden, hint)
         change: Tensor = self.last(hidden)
         return change
-
-    def to_file(self, path: str | Path, card: Mapping[str, Any] | None = None) -> None:
-        """Write one fp16 safetensors file, with the settings and ``card`` in its metadata.
-
-        Raises:
-            ImpastoError: a weight that fp16 cannot hold, or a file that cannot be written.
-        """
-        about = {"format": FORMAT, "settings": self.settings, **(card or {})}
-        write_atomically(Path(path), pack(halved(self.state_dict()), about))
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> AutoEncoder:
-        """Read a file of :meth:`to_file`; the network computes in float32.
-
-        Raises:
-            ImpastoError: the file is missing, cut, or holds something else.
-        """
-        return read_network(
-            path,
-            FORMAT,
-            lambda card: cls(**card["settings"]),
-            other="no auto-encoder of impasto; give a file of 'impasto train autoencoder'",
-            damaged="cannot be read as an auto-encoder; give an intact file",
-        )
-
-
-def pad(image: Tensor) -> Tensor:
-    """Continue the picture to the right and below until its sides are multiples of :data:`MULTIPLE`."""
-    return F.pad(image, (0, -image.shape[-1] % MULTIPLE, 0, -image.shape[-2] % MULTIPLE), mode="replicate")
-
-
-def enlarge(features: Tensor, times: int = 2) -> Tensor:
-    """Bilinear: every output pixel is made the same way, so no checkerboard appears."""
-    return F.interpolate(features, scale_factor=float(times), mode="bilinear", align_corners=False)
-
-
-def apply_map(features: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
-    """A x + b at every position of (B, C, H, W), with one matrix (B, C', C) and offset (B, C') a picture."""
-    rows = torch.baddbmm(offset[..., None], matrix, features.flatten(2))
-    return rows.view(*rows.shape[:2], *features.shape[2:])
-
-
-class _Clamp(torch.autograd.Function):
-    """Clamps to [0, 1]; a pixel outside still feels what pulls it back, or it would stay there for good."""
-
-    @staticmethod
-    def forward(ctx: Any, image: Tensor) -> Tensor:
-        ctx.save_for_backward(image)
-        return image.clamp(0, 1)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (image,) = ctx.saved_tensors
-        (gradient,) = gradients
-        outwards = ((image < 0) & (gradient > 0)) | ((image > 1) & (gradient < 0))
-        return gradient.masked_fill(outwards, 0)
-
-
-def clamp(image: Tensor, training: bool) -> Tensor:
-    """To [0, 1]."""
-    clamped: Tensor = _Clamp.apply(image) if training else image.clamp(0, 1)
-    return clamped

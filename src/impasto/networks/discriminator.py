@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-__all__ = ["Critic", "DownBlock", "critic_loss", "painter_loss", "verdicts"]
+from impasto.networks.layers import SLOPE
 
-SLOPE = 0.2  # of leaky ReLU, below zero
+__all__ = ["Critic", "DownBlock", "critic_loss", "painter_loss", "verdicts"]
 
 
 class DownBlock(nn.Module):

@@ -3,63 +3,58 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
+from impasto.files.plain import read_rgb, to_tensor
 
 __all__ = ["augment", "crops", "list_images", "read_images"]
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
-def list_images(folder: str | Path, split: str = "train") -> list[Path]:
-    """The images below ``folder`` that belong to ``split`` (``train`` or ``validation``), sorted by name.
+def list_images(folder: str | Path, split: str = "train", setting: str = "data") -> list[Path]:
+    """The images below ``folder`` that belong to ``split`` (``train`` or ``validation``).
 
-    With a ``manifest.csv`` in the folder (columns ``file`` and ``split``), the manifest decides; without one, every
-    20th image of the sorted list is for validation.
+    A ``manifest.csv`` in the folder or beside it (columns ``file`` and ``split``) decides, and its order counts.
+    Without one the list is sorted, and every 20th image is for validation.
 
     Raises:
-        ImpastoError: the folder is missing or has no images.
+        ImpastoError: there are none, or the manifest cannot be read; ``setting`` is the one that named the folder.
     """
     folder = Path(folder)
-    manifest = folder / "manifest.csv"
-    if manifest.is_file():
-        with manifest.open(newline="", encoding="utf-8") as file:
-            paths = [folder / row["file"] for row in csv.DictReader(file) if row["split"] == split]
-    elif folder.is_dir():
+    manifest = next((path for path in (folder, folder.parent) if (path / "manifest.csv").is_file()), None)
+    if manifest is None:
         every = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
         paths = [path for index, path in enumerate(every) if (index % 20 == 0) == (split == "validation")]
     else:
-        raise ImpastoError(f"{folder}: no such folder; give --data a folder of images")
+        paths = [path for path in _listed(manifest / "manifest.csv", split) if folder in path.parents]
     if not paths:
         raise ImpastoError(
-            f"{folder}: no {split} images in it; give --data a folder with at least 20 JPEG or PNG files"
+            f"{folder} has no {split} images; name a folder with at least 20 JPEG or PNG files", setting=setting
         )
     return paths
 
 
-def read_images(
-    paths: list[Path], longest: int = 512, progress: Callable[[int, int], None] | None = None
-) -> list[Tensor]:
-    """Decode to uint8 tensors (3, H, W); an image whose longer side exceeds ``longest`` pixels is reduced."""
-    images = []
-    for index, path in enumerate(paths):
-        with Image.open(path) as picture:
-            picture.draft("RGB", (longest, longest))
-            rgb = picture.convert("RGB")
-        if max(rgb.size) > longest:
-            rgb.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-        images.append(torch.from_numpy(np.array(rgb)).permute(2, 0, 1).contiguous())
-        if progress:
-            progress(index + 1, len(paths))
-    return images
+def _listed(manifest: Path, split: str) -> list[Path]:
+    try:
+        with manifest.open(newline="", encoding="utf-8") as file:
+            return [manifest.parent / row["file"] for row in csv.DictReader(file) if row["split"] == split]
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise ImpastoError(f"{manifest}: is no table with the columns file and split; mend or remove it") from error
+
+
+def read_images(paths: list[Path], longest: int = 512) -> list[Tensor]:
+    """Decode to uint8 tensors (3, H, W); an image whose longer side exceeds ``longest`` pixels is reduced.
+
+    Raises:
+        ImpastoError: one of them is gone, damaged or no image.
+    """
+    return [to_tensor(read_rgb(path, str(path), longest)) for path in paths]
 
 
 def crops(images: list[Tensor], count: int, side: int, generator: torch.Generator) -> Tensor:

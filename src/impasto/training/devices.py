@@ -3,50 +3,51 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
+from impasto.configs import AutoencoderConfig, ExtractorConfig
+from impasto.course import Course
 from impasto.errors import ImpastoError
+from impasto.machine import resolve_precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["check_shares", "start_fabric"]
+__all__ = ["start"]
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
-
-def check_shares(batch: int, devices: int, what: str) -> None:
-    """Refuse a batch of which the devices cannot have equal parts.
-
-    Raises:
-        ImpastoError: it is no multiple; ``what`` are its members.
-    """
-    if batch % devices:
-        raise ImpastoError(f"--batch: {batch} {what} cannot be shared by {devices} devices; give a multiple")
+Config = TypeVar("Config", AutoencoderConfig, ExtractorConfig)
 
 
-def start_fabric(devices: int, device: str, precision: str) -> Fabric:
+def start(config: Config, devices: int, device: str, course: Course) -> tuple[Fabric, Config]:
     """One process for each of ``devices``; all but the first are started here, as this same command.
 
     Args:
+        config: the settings; they come back with a precision that is not ``auto``.
         devices: how many.
         device: ``cpu``, ``cuda`` or ``mps``.
-        precision: ``fp32`` or ``bf16``.
+        course: is told whether this process is the first.
 
     Raises:
-        ImpastoError: lightning-fabric is missing.
+        ImpastoError: the batch cannot be shared equally, or lightning-fabric is missing.
     """
+    if config.batch % devices:
+        raise ImpastoError(f"{config.batch} cannot be shared by {devices} devices; give a multiple", setting="batch")
     try:
         from lightning_fabric import Fabric
     except ImportError as error:
-        raise ImpastoError("training needs lightning-fabric: pip install 'impasto[train]'") from error
+        raise ImpastoError("lightning-fabric is missing; training needs it: pip install 'impasto[train]'") from error
     # It tells of every process it starts, and only commands print.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    config = replace(config, precision=resolve_precision(config.precision, device))
     fabric = Fabric(
         accelerator=device,
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",
-        precision=PRECISIONS[precision],  # type: ignore[arg-type]
+        precision=PRECISIONS[config.precision],  # type: ignore[arg-type]
     )
     fabric.launch()
-    return fabric
+    course.leads = fabric.is_global_zero
+    return fabric, config

@@ -12,8 +12,9 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Extractor
+from impasto.features.extractor import Extractor
 from impasto.images import fit_size, resize
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import content_loss, gram_matrix, style_share
 from impasto.networks.discriminator import verdicts
 from impasto.refine.pyramid import fit_style
@@ -23,55 +24,36 @@ __all__ = ["Accuracy", "Scores", "evaluate", "judge_critic", "validation_pairs"]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the critic is right.
-
-    Attributes:
-        real: share of real paintings that it takes for real.
-        painted: share of painted pictures that it takes for painted.
-        total: the mean of the two; 0.5 is a critic that is fooled completely, or that guesses.
-    """
+    """How often the critic is right: the share of real paintings, and of painted pictures, that it takes for such."""
 
     real: float
     painted: float
 
     @property
     def total(self) -> float:
-        """The mean of the two."""
+        """The mean of the two; 0.5 is a critic that is fooled completely, or that guesses."""
         return (self.real + self.painted) / 2
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Of a network, over pairs that it never saw.
+    """Of a network, over pairs that it never saw."""
 
-    Attributes:
-        style_share: the median; 1 for the untouched photograph, 0 for the painting.
-        content_error: the median; 0 for the photograph itself.
-        style_shares: one for each pair.
-        content_errors: one for each pair.
-        extractor: what judged.
-        critic: how often the critic saw through it; None without a critic.
-    """
-
-    style_share: float
-    content_error: float
-    style_shares: tuple[float, ...]
+    style_share: float  # the median; 1 for the untouched photograph, 0 for the painting
+    content_error: float  # the median; 0 for the photograph itself
+    style_shares: tuple[float, ...]  # one for each pair
     content_errors: tuple[float, ...]
-    extractor: str
+    extractor: str  # what judged
     critic: Accuracy | None = None
 
 
 def validation_pairs(
     contents: Sequence[Tensor], styles: Sequence[Tensor], count: int, longest: int, smallest: int = 1
 ) -> list[tuple[Tensor, Tensor]]:
-    """``count`` pairs (1, 3, H, W) in [0, 1], spread evenly over both lists.
+    """``count`` pairs (1, 3, H, W) in [0, 1], spread evenly over both lists of uint8 (3, H, W).
 
-    Args:
-        contents: uint8 (3, H, W).
-        styles: uint8 (3, H, W).
-        count: of pairs; where there are fewer pictures, some come again.
-        longest: the longest side of either, in pixels.
-        smallest: the shortest side that the extractor can take.
+    Where there are fewer pictures, some come again. The longest side of either has ``longest`` pixels, and no side has
+    fewer than ``smallest``.
     """
     pairs = []
     for index in range(count):

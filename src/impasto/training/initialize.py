@@ -10,7 +10,7 @@ Networks" (arXiv:1707.06168).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,11 @@ from torch.nn import functional as F
 
 from impasto.features.compact import LAYERS, walk
 from impasto.features.extractor import Extractor
-
-if TYPE_CHECKING:
-    from impasto.training.distil import Student
+from impasto.training.student import Student
 
 __all__ = ["fit_stem", "fit_to_teacher", "fit_to_weights"]
 
-#: Positions that a least-squares problem sees for each of its unknowns, and rounds of the nonlinear one.
+#: Positions that a least-squares problem sees for each of its unknowns, and rounds of a nonlinear one.
 SAMPLES, ROUNDS = 24, 60
 RIDGE = 2e-3
 
@@ -33,13 +31,8 @@ RIDGE = 2e-3
 def fit_stem(student: Student, teacher: Extractor, images: Tensor) -> None:
     """Set relu1_1 and its projection: those of the teacher's channels that tell most of the others.
 
-    Above zero the teacher's map is linear in a 3 × 3 patch, so that least squares finds each kernel as it is. Half of
-    the 64 channels tell the other half to within half a percent.
-
-    Args:
-        student: with a ``relu1_1`` of at most 64 channels.
-        teacher: VGG-19.
-        images: (B, 3, H, W) in [0, 1].
+    Above zero the teacher's map of images (B, 3, H, W) in [0, 1] is linear in a 3 × 3 patch, so that least squares
+    finds each kernel as it is. Half of the 64 channels tell the other half to within half a percent.
     """
     target = teacher(images, ["relu1_1"])["relu1_1"][:, :, 1:-1, 1:-1]
     patches = F.unfold(images - student.mean, 3).transpose(1, 2).reshape(-1, 27).double()
@@ -63,14 +56,24 @@ def fit_stem(student: Student, teacher: Extractor, images: Tensor) -> None:
 
 
 @torch.no_grad()
-def fit_to_teacher(student: Student, teacher: Extractor, images: Tensor, generator: torch.Generator) -> None:
-    """Set every weight of ``student`` but the stem's, and the statistics of its batch norm.
+def fit_to_teacher(
+    student: Student,
+    teacher: Extractor,
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    ridge: float = RIDGE,
+    rounds: int = ROUNDS,
+) -> None:
+    """Set every weight of ``student`` but the stem's, which is fitted, and the statistics of its batch norm.
 
     Args:
         student: with its stem fitted.
         teacher: VGG-19.
         images: (B, 3, H, W) in [0, 1], as they occur in training.
-        generator: draws the positions.
+        generator: draws the positions of the least-squares problems.
+        ridge: share of its mean that is added to their diagonals.
+        rounds: of every nonlinear one.
     """
     names = [name for name, _ in student.architecture]
     # What stands for no layer of the teacher tries to be the next one that does.
@@ -83,18 +86,9 @@ def fit_to_teacher(student: Student, teacher: Extractor, images: Tensor, generat
         convolution, norm = cast(nn.Conv2d, student.convolutions[name]), cast(nn.BatchNorm2d, student.norms[name])
         target = targets[models[name]]
         patches, rows = _sample(hidden, target[:, _choose(target, convolution.out_channels)], 3, generator)
-        solution = _solve(patches, rows)
+        solution = _solve(patches, rows, ridge, rounds)
         convolution.weight.copy_(solution[:-1].T.view(convolution.weight.shape))
-        bias = solution[-1].float()
-        # Batch norm begins as the identity but for one factor a channel: the ReLU's output has a mean square of 1.
-        maps = convolution(hidden)
-        mean, variance = maps.mean(dim=(0, 2, 3)), maps.var(dim=(0, 2, 3), unbiased=False)
-        moved = maps + bias.view(1, -1, 1, 1)
-        size = moved.relu().square().mean(dim=(0, 2, 3)).sqrt().clamp_min(1e-6)
-        norm.running_mean, norm.running_var = mean, variance
-        norm.weight.copy_((variance + norm.eps).sqrt() / size)
-        norm.bias.copy_((mean + bias) / size)
-        return moved / size.view(1, -1, 1, 1)
+        return _begin_norm(norm, convolution(hidden), solution[-1].float(), unit=True)
 
     for name, maps in walk(student.architecture, images - student.mean, convolve):
         if name in LAYERS and name != "relu1_1":
@@ -102,18 +96,15 @@ def fit_to_teacher(student: Student, teacher: Extractor, images: Tensor, generat
             scale = t.square().mean().sqrt()
             student.scales[LAYERS.index(name)] = scale
             features, rows = _sample(maps, t / scale, 1, generator)
-            solution = _ridge(features.T @ features, features.T @ rows)
+            solution = _ridge(features.T @ features, features.T @ rows, ridge)
             cast(nn.Conv2d, student.projections[name]).weight.copy_(solution.T[:, :, None, None])
 
 
 @torch.no_grad()
 def fit_to_weights(student: Student, tensors: Mapping[str, Tensor], images: Tensor) -> None:
-    """Begin with a network that was trained before: batch norm, folded away in its file, comes back.
+    """Begin with the tensors of a network that was trained before: batch norm, folded away in its file, comes back.
 
-    Args:
-        student: of the same architecture.
-        tensors: of the file.
-        images: (B, 3, H, W) in [0, 1], as they occur in training, on which batch norm begins as the identity.
+    On the images (B, 3, H, W) in [0, 1], as they occur in training, it begins as the identity.
     """
 
     def convolve(name: str, hidden: Tensor) -> Tensor:
@@ -122,12 +113,7 @@ def fit_to_weights(student: Student, tensors: Mapping[str, Tensor], images: Tens
         if name not in student.norms:
             cast(Tensor, convolution.bias).copy_(bias)
             return cast(Tensor, convolution(hidden))
-        norm, maps = cast(nn.BatchNorm2d, student.norms[name]), convolution(hidden)
-        mean, variance = maps.mean(dim=(0, 2, 3)), maps.var(dim=(0, 2, 3), unbiased=False)
-        norm.running_mean, norm.running_var = mean, variance
-        norm.weight.copy_((variance + norm.eps).sqrt())
-        norm.bias.copy_(mean + bias)
-        return cast(Tensor, maps + bias.view(1, -1, 1, 1))
+        return _begin_norm(cast(nn.BatchNorm2d, student.norms[name]), convolution(hidden), bias, unit=False)
 
     for name, maps in walk(student.architecture, images - student.mean, convolve):
         if name in LAYERS:
@@ -137,6 +123,17 @@ def fit_to_weights(student: Student, tensors: Mapping[str, Tensor], images: Tens
                 student.scales[LAYERS.index(name)] = scale
                 P = P / scale
             cast(nn.Conv2d, student.projections[name]).weight.copy_(P[:, :, None, None])
+
+
+def _begin_norm(norm: nn.BatchNorm2d, maps: Tensor, bias: Tensor, *, unit: bool) -> Tensor:
+    """Batch norm begins as adding ``bias``; where ``unit``, times a factor that gives its ReLU the mean square 1."""
+    mean, variance = maps.mean(dim=(0, 2, 3)), maps.var(dim=(0, 2, 3), unbiased=False)
+    moved = maps + bias.view(1, -1, 1, 1)
+    size = moved.relu().square().mean(dim=(0, 2, 3)).sqrt().clamp_min(1e-6) if unit else torch.ones_like(mean)
+    norm.running_mean, norm.running_var = mean, variance
+    norm.weight.copy_((variance + norm.eps).sqrt() / size)
+    norm.bias.copy_((mean + bias) / size)
+    return moved / size.view(1, -1, 1, 1)
 
 
 def _choose(maps: Tensor, count: int) -> Tensor:
@@ -172,13 +169,13 @@ def _sample(hidden: Tensor, target: Tensor, kernel: int, generator: torch.Genera
     return torch.cat(patches), torch.cat(rows)
 
 
-def _ridge(A: Tensor, b: Tensor) -> Tensor:
+def _ridge(A: Tensor, b: Tensor, ridge: float) -> Tensor:
     A, b = A.double(), b.double()
-    factor = torch.linalg.cholesky(A + RIDGE * A.diagonal().mean() * torch.eye(len(A), dtype=A.dtype))
+    factor = torch.linalg.cholesky(A + ridge * A.diagonal().mean() * torch.eye(len(A), dtype=A.dtype))
     return torch.cholesky_solve(b, factor).float()
 
 
-def _solve(patches: Tensor, rows: Tensor) -> Tensor:
+def _solve(patches: Tensor, rows: Tensor, ridge: float = RIDGE, rounds: int = ROUNDS) -> Tensor:
     """Weights and bias W (patch + 1, channels) for which relu(patches W) is nearest to ``rows`` ≥ 0.
 
     Where the target is zero, any negative answer is as good. Each round asks for what the round before gave there.
@@ -186,11 +183,11 @@ def _solve(patches: Tensor, rows: Tensor) -> Tensor:
     patches = torch.cat([patches, torch.ones(len(patches), 1)], dim=1)
     A = (patches.T @ patches).double()
     # The bias is not punished.
-    A += RIDGE * torch.diag(torch.cat([A.diagonal()[:-1].mean().expand(len(A) - 1), A.new_zeros(1)]))
+    A += ridge * torch.diag(torch.cat([A.diagonal()[:-1].mean().expand(len(A) - 1), A.new_zeros(1)]))
     factor = torch.linalg.cholesky(A)
     solution, speed = torch.cholesky_solve((patches.T @ rows).double(), factor).float(), 1.0
     ahead = solution
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         wanted = torch.where(rows > 0, rows, (patches @ ahead).clamp_max_(0))
         before, solution = solution, torch.cholesky_solve((patches.T @ wanted).double(), factor).float()
         # Each round is a gradient step in the best-conditioned coordinates: Nesterov's momentum makes them count.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,33 +22,41 @@ class Journal:
 
     Args:
         folder: made if it is missing; None for no journal.
+        pairs: contents and styles (1, 3, H, W) of the sheets.
+        every: steps between two sheets.
         first: steps done before; what TensorBoard has of later ones, which a resumed run does again, is dropped.
     """
 
-    def __init__(self, folder: Path | None, first: int = 0) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path | None, pairs: Sequence[tuple[Tensor, Tensor]] = (), every: int = 250, first: int = 0
+    ) -> None:
+        self.folder, self.pairs, self.every, self.last = folder, pairs, every, first
         if folder is not None:
             from torch.utils.tensorboard import SummaryWriter
 
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = SummaryWriter(str(folder), purge_step=first + 1)
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Points of the curves called by the keys."""
-        if self.folder is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+    def write(self, step: int, values: Mapping[str, float], network: nn.Module) -> None:
+        """A point of every curve and, now and then, ``sheet-STEP.png`` with what the network makes of the pairs."""
+        if self.folder is None:
+            return
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self.last = step
+        if step % self.every == 0:
+            self._picture(network)
 
-    def picture(self, step: int, network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Write ``sheet-STEP.png``: content, style and output of every pair."""
+    def close(self, network: nn.Module) -> None:
+        """Write the last sheet, and what is left."""
         if self.folder is not None:
-            save_image(self.folder / f"sheet-{step:06}.png", sheet(network, pairs), force=True)
-            self._writer.flush()
-
-    def close(self) -> None:
-        """Write what is left."""
-        if self.folder is not None:
+            if self.last % self.every:
+                self._picture(network)
             self._writer.close()
+
+    def _picture(self, network: nn.Module) -> None:
+        save_image(cast(Path, self.folder) / f"sheet-{self.last:06}.png", sheet(network, self.pairs), force=True)
+        self._writer.flush()
 
 
 @torch.no_grad()

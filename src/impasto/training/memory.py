@@ -1,4 +1,4 @@
-"""What the teacher saw, kept on disk: asking VGG-19 once is dear, and its answer serves a student many times."""
+"""What the teacher saw, kept on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import VGG19_CHANNELS
+from impasto.layers import VGG19_CHANNELS
 
 __all__ = ["Memory"]
 
@@ -48,7 +48,7 @@ class Memory:
             # A file that is written where it lies has no error for a full disk: the process would just die.
             needed = sum(math.prod(shape) * np.dtype(dtypes[name]).itemsize for name, shape in shapes.items())
             if needed > shutil.disk_usage(folder).free:
-                raise ImpastoError(f"{folder}: needs {needed / 1e9:.1f} GB of disk; make room or lower --memory")
+                raise ImpastoError(f"{folder}: needs {needed / 1e9:.1f} GB of disk; make room or lower `memory`")
             for name, path in paths.items():
                 open_memmap(path, mode="w+", dtype=dtypes[name], shape=shapes[name])
         rows_of = {name: open_memmap(path, mode="r+") for name, path in paths.items()}

@@ -10,13 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from impasto.features.compact import Compact
 from impasto.features.extractor import Extractor
 from impasto.refine.checkpoint import Position
 from impasto.refine.descend import descend
 from impasto.refine.pyramid import plan
 from impasto.settings import Settings
+from impasto.training.student import Student, fold
 
-__all__ = ["KEPT", "paint"]
+__all__ = ["KEPT", "paint", "paint_pairs"]
 
 #: Pictures that are kept of a painting: one on the way, at the finest scale, and the finished one.
 KEPT = 2
@@ -47,8 +49,17 @@ def paint(extractor: Extractor, content: Tensor, style: Tensor, generator: torch
         if (position.level, position.step) == (len(scales) - 1, halfway) and position.state is not None:
             kept.append(position.state.image)
 
-    detail, weights = settings.resolved_detail(), settings.weights(1)
-    finished = descend(
-        content, [style], extractor, weights, scales, "lbfgs", lambda size: content, detail=detail, after_step=keep
-    )
+    finished = descend(content, [style], extractor, settings, scales, lambda size: content, after_step=keep)
     return torch.cat([*kept, finished])
+
+
+def paint_pairs(student: Student, contents: Tensor, styles: Tensor, generator: torch.Generator) -> Tensor:
+    """What the student would paint if it shipped now, and after each painting its style: (B, KEPT + 1, 3, H, W)."""
+    device = student.mean.device
+    tensors = {name: tensor.float() for name, tensor in fold(student).items()}
+    painter = Compact.from_tensors(tensors, student.architecture).to(device)
+    pairs = []
+    for content, style in zip(contents.split(1), styles.split(1), strict=True):
+        pictures = paint(painter, content.to(device), style.to(device), generator)
+        pairs.append(torch.cat([pictures.cpu(), style]))
+    return torch.stack(pairs)

@@ -1,0 +1,146 @@
+"""Every setting of the four trainings, once: type, bounds, default and help.
+
+The options of ``impasto train`` are made from the fields that have a help text. The others are no options, but are part
+of what determines the outcome, as are the images and the extractor. No torch is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Interval
+
+from impasto.errors import ImpastoError
+from impasto.settings import MACHINE, About
+
+__all__ = ["FACE_SIDES", "AttributesConfig", "AutoencoderConfig", "ExtractorConfig", "FacesConfig"]
+
+TRAINING, LOSS, NETWORK = "The training", "The loss", "The network"
+
+#: What the networks of faces are made for, in pixels.
+FACE_SIDES = (16, 32, 64, 128)
+
+Steps = Annotated[int, Ge(1), About("Batches to learn from.", TRAINING)]
+Rate = Annotated[float, Ge(0), About("Learning rate at its highest.", TRAINING)]
+Decay = Annotated[float, Ge(0), About("Weight decay of AdamW.", TRAINING)]
+# Numbers of the steps are made of it, and have to fit into 64 bits.
+Seed = Annotated[int, Interval(ge=0, le=2**32 - 1), About("Seed of weights, order and augmentation.", TRAINING)]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16"],
+    About("Arithmetic of the networks; auto is bf16 where the device is fast at it.", MACHINE),
+]
+
+
+@dataclass(frozen=True)
+class AttributesConfig:
+    """The CNN that tells attributes of faces."""
+
+    epochs: Annotated[int, Ge(1), About("Times through the training faces, at most.", TRAINING)] = 30
+    batch: Annotated[int, Ge(2), About("Faces a step.", TRAINING)] = 32
+    side: Annotated[int, Ge(16), About("Side of a face in pixels, a multiple of 16.", NETWORK)] = 64
+    width: Annotated[int, Ge(1), About("Channels of the first block; every next one has twice as many.", NETWORK)] = 32
+    learning_rate: Rate = 5e-3
+    weight_decay: Decay = 0.05
+    patience: Annotated[
+        int, Ge(1), About("Epochs without a better average precision before the training ends.", TRAINING)
+    ] = 6
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        _check_multiple(self.side, 16)
+
+
+@dataclass(frozen=True)
+class FacesConfig:
+    """The GAN that paints faces."""
+
+    steps: Steps = 4000
+    batch: Annotated[int, Ge(2), About("Faces a step.", TRAINING)] = 16
+    side: Annotated[int, Ge(16), About("Side of a face in pixels: 16, 32, 64 or 128.", NETWORK)] = 64
+    width: Annotated[int, Ge(1), About("Channels of the finest maps; more see and paint better.", NETWORK)] = 16
+    learning_rate: Rate = 1e-3
+    penalty: Annotated[float, Ge(0), About("γ: weight of the discriminator's gradient.", LOSS)] = 1.0
+    augment: Annotated[
+        bool | None,
+        About("Show the discriminator every face a little changed (default: below 10,000 faces).", TRAINING),
+    ] = None
+    sample_every: Annotated[int, Ge(1), About("Steps between two sheets and measurements.", TRAINING)] = 500
+    seed: Seed = 0
+    latent: int = 64  # numbers that a face is made from
+    penalty_every: int = 8  # steps
+    average: float = 0.995  # memory of the running mean, at the end
+    few: int = 10_000  # faces: fewer are augmented, or the discriminator would learn them by heart
+
+    def __post_init__(self) -> None:
+        if self.side not in FACE_SIDES:
+            sides = ", ".join(map(str, FACE_SIDES))
+            raise ImpastoError(f"{self.side} pixels; give one of {sides}", setting="side")
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """A network that paints in one pass."""
+
+    residual: Annotated[bool, About("Connect encoder and decoder at every scale.", NETWORK)] = False
+    adversarial: Annotated[bool, About("Train a critic of painted pictures along with it.", LOSS)] = False
+    content_weight: Annotated[float, Ge(0), About("λ: weight of the content loss.", LOSS)] = 1e-3
+    adversarial_weight: Annotated[float, Ge(0), About("β: weight of the critic; 0 only trains it.", LOSS)] = 0.1
+    steps: Steps = 6000
+    batch: Annotated[int, Ge(1), About("Pairs a step.", TRAINING)] = 8
+    side: Annotated[int, Ge(32), About("Side of a crop in pixels, a multiple of 16.", TRAINING)] = 128
+    learning_rate: Rate = 6e-3
+    seed: Seed = 0
+    precision: Precision = "fp32"
+    critic_learning_rate: float = 4e-4
+    pairings: int = 2  # steps that the same crops serve
+    clip: float = 1.0  # norm of the gradient
+    average: float = 0.998  # memory of the running mean, at the end
+    judged_pairs: int = 40  # of the validation images
+    judged_side: int = 256  # pixels
+
+    def __post_init__(self) -> None:
+        _check_multiple(self.side, 16)
+
+
+@dataclass(frozen=True)
+class ExtractorConfig:
+    """The compact extractor, which learns to see what VGG-19 sees."""
+
+    steps: Steps = 3000
+    batch: Annotated[int, Ge(1), About("Crops a step.", TRAINING)] = 10
+    side: Annotated[int, Ge(32), About("Side of a crop in pixels.", TRAINING)] = 256
+    memory: Annotated[
+        int, Ge(1), About("Crops that are seen again and again; what VGG-19 sees in them is kept on disk.", TRAINING)
+    ] = 1200
+    learning_rate: Rate = 5e-4
+    weight_decay: Decay = 1e-4
+    gram_weight: Annotated[float, Ge(0), About("Weight of the error of the Gram matrices.", LOSS)] = 1.0
+    gap_weight: Annotated[float, Ge(0), About("Weight of the error of what paintings lack of their style.", LOSS)] = 4.0
+    gradient_weight: Annotated[
+        float,
+        Ge(0),
+        About("Weight of the error of the gradient at the pixels; above 0, VGG-19 is asked at every step.", LOSS),
+    ] = 0.0
+    painted: Annotated[
+        int, Ge(0), About("Crops a step that the network painted itself; each comes with its style.", TRAINING)
+    ] = 2
+    paint_every: Annotated[int, Ge(1), About("Steps between two paintings.", TRAINING)] = 30
+    seed: Seed = 0
+    precision: Precision = "fp32"
+    gradient_crops: int = 2  # of a batch, on each device, whose gradients are compared
+    # Least squares sees these crops: all of the teacher's maps of them have to fit into memory.
+    first_crops: int = 96
+    first_side: int = 160  # pixels, at most
+    first_rounds: int = 60  # of the nonlinear problem
+
+    def __post_init__(self) -> None:
+        if 2 * self.painted > self.batch:
+            raise ImpastoError(
+                f"{self.painted} of {self.batch} crops, with their styles; give at most half of `batch`", "painted"
+            )
+
+
+def _check_multiple(side: int, of: int) -> None:
+    if side < of or side % of:
+        raise ImpastoError(f"{side} is no multiple of {of}; give {max(of, side // of * of)}", setting="side")

@@ -1,0 +1,125 @@
+"""What goes on around the steps of every training: they are counted, told of, and kept in a checkpoint."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from impasto.errors import ImpastoError
+from impasto.files.checkpoint import read_checkpoint, write_checkpoint
+
+__all__ = ["Course", "Step"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that is done.
+
+    Attributes:
+        step: 1-based.
+        steps: of the whole training.
+        figures: losses and measures, by name; None for one that is not there yet.
+        seconds: since the beginning, the time before a resumption included.
+    """
+
+    step: int
+    steps: int
+    figures: Mapping[str, float | None]
+    seconds: float
+
+
+class Course:
+    """The steps of one training, which can be cut short at any of them and resumed.
+
+    Args:
+        checkpoint: a file that is written every ``seconds`` and at the end. If it exists, the training is resumed from
+            it, on a CPU to the very same bytes as if it had never been cut short.
+        seconds: see there.
+        callback: receives a :class:`Step` after each; returning True ends the training there.
+        log: receives a line now and then.
+
+    Attributes:
+        path: of the checkpoint.
+        resumed: whether the training is resumed.
+        done: how many steps are done.
+        leads: whether this process tells and writes; of several that share a training, one does.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path | None = None,
+        *,
+        seconds: float = 30.0,
+        callback: Callable[[Step], bool | None] | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.path = None if checkpoint is None else Path(checkpoint)
+        self.resumed = self.path is not None and self.path.is_file()
+        self.done, self.leads = 0, True
+        self._every, self._callback, self._log = seconds, callback, log
+
+    def begin(
+        self, steps: int, made_of: Mapping[str, Any], parts: Mapping[str, Any], memo: dict[str, Any] | None = None
+    ) -> None:
+        """Get ready for the first step, or for the one after the checkpoint.
+
+        Args:
+            steps: of the whole training.
+            made_of: what it must be made of to be resumed, see :func:`impasto.files.checkpoint.write_checkpoint`.
+            parts: whatever has a ``state_dict``.
+            memo: what else to keep; filled from the checkpoint, and kept as it is at that time.
+
+        Raises:
+            ImpastoError: the checkpoint is of another training, or damaged.
+        """
+        self._steps, self._made_of, self._parts, self._memo = steps, made_of, parts, {} if memo is None else memo
+        self._started = self._kept = time.monotonic()
+        if self.path is not None and self.resumed:
+            notes = read_checkpoint(self.path, made_of, parts)
+            self.done = notes["step"]
+            self._started -= notes["seconds"]
+            self._memo.update(notes["memo"])
+            self.log(f"continuing after step {self.done}")
+
+    def __iter__(self) -> Iterator[int]:
+        """The steps that are left (0-based). Each has to end with :meth:`tell`."""
+        while self.done < self._steps:
+            yield self.done
+
+    def check(self, *losses: float) -> None:
+        """Refuse losses that are not finite.
+
+        Raises:
+            ImpastoError: one of them.
+        """
+        if not all(map(math.isfinite, losses)):
+            raise ImpastoError(f"step {self.done + 1}: the loss is not a number; lower `learning_rate`")
+
+    def tell(self, **figures: float | None) -> bool:
+        """A step is done. Returns whether the callback wants to end the training."""
+        self.done += 1
+        if not self.leads:
+            return False
+        now = time.monotonic()
+        step = Step(self.done, self._steps, figures, now - self._started)
+        stop = bool(self._callback and self._callback(step))
+        if now - self._kept > self._every:
+            self.keep()
+        return stop
+
+    def keep(self) -> None:
+        """Write the checkpoint."""
+        if self.leads and self.path is not None:
+            seconds = time.monotonic() - self._started
+            notes = {"step": self.done, "seconds": seconds, "memo": self._memo}
+            write_checkpoint(self.path, self._made_of, self._parts, notes)
+            self._kept = time.monotonic()
+
+    def log(self, line: str) -> None:
+        """Something worth telling."""
+        if self.leads and self._log is not None:
+            self._log(line)

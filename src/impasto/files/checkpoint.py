@@ -1,0 +1,59 @@
+"""What a training needs to go on, in a file that is whole or not there."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto.errors import ImpastoError
+from impasto.files.atomic import write_atomically
+
+__all__ = ["read_checkpoint", "write_checkpoint"]
+
+DAMAGES = (OSError, EOFError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
+
+Named = Mapping[str, Any]
+
+
+def write_checkpoint(path: Path, made_of: Named, parts: Named, notes: Named) -> None:
+    """Write the states of ``parts``, all of them or nothing.
+
+    Args:
+        path: the file.
+        made_of: what the training consists of and must consist of when it goes on, by what to call it, such as
+            ``settings``.
+        parts: networks, optimizers and schedules: whatever has a ``state_dict``, by name.
+        notes: plain values and tensors to keep with them.
+
+    Raises:
+        ImpastoError: the file cannot be written.
+    """
+    states = {name: part.state_dict() for name, part in parts.items()}
+    buffer = io.BytesIO()
+    torch.save({"made_of": dict(made_of), "parts": states, "notes": dict(notes)}, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_checkpoint(path: Path, made_of: Named, parts: Named) -> dict[str, Any]:
+    """Bring ``parts`` into the states that the file has of them; returns the notes.
+
+    Raises:
+        ImpastoError: the training of the file was made of something else, or the file is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        others = [what for what, value in made_of.items() if state["made_of"][what] != value]
+        if others:
+            raise ImpastoError(f"{path}: made with other {' and '.join(others)}; remove it or train with the same")
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+        return dict(state["notes"])
+    except ImpastoError:  # Which is a ValueError, too.
+        raise
+    except DAMAGES as error:
+        raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error

@@ -1,0 +1,51 @@
+"""Images of a data set: 8 bits, as they lie in the file, and quickly. Pictures to paint are read by ``decoding``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.files.decoding import FORMATS
+
+__all__ = ["read_rgb", "to_tensor"]
+
+# Photographs of a data set are far smaller; what claims more would fill the memory.
+_MAX_PIXELS = 64_000_000
+
+
+def read_rgb(source: Path | IO[bytes], label: str, longest: int | None = None) -> Image.Image:
+    """Decode to RGB; safe from several threads at once.
+
+    Args:
+        source: the file.
+        label: what to call it in messages.
+        longest: an image whose longer side exceeds this many pixels is reduced to it.
+
+    Raises:
+        ImpastoError: it is gone, damaged, no image, or larger than any image of a data set.
+    """
+    try:
+        with Image.open(source, formats=FORMATS) as picture:
+            if picture.width * picture.height > _MAX_PIXELS:
+                raise ImpastoError(f"{label}: {picture.width} x {picture.height} pixels are too many; remove it")
+            if longest is not None:
+                picture.draft("RGB", (longest, longest))
+            rgb = picture.convert("RGB")
+    except ImpastoError:
+        raise
+    except Exception as error:  # decoders raise whatever they run into; the cause stays attached for --debug
+        raise ImpastoError(f"{label}: damaged or no image; remove it or get it again") from error
+    if longest is not None and max(rgb.size) > longest:
+        rgb.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return rgb
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """An RGB picture as (3, H, W) uint8."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,146 @@
+"""The two networks of the GAN of faces, and what is made with the first of them: faces, sheets, ways between faces.
+
+Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks
+("DCGAN", 2015, arXiv:1511.06434).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from impasto.files.cards import Filed
+from impasto.networks.discriminator import DownBlock
+
+__all__ = ["FaceDiscriminator", "FaceGenerator", "between", "latents", "sheet"]
+
+#: Side of the smallest maps: the first of the generator and the last of the discriminator.
+SMALLEST = 4
+#: From here on, channels grow no more where the maps get smaller.
+MOST = 8
+
+
+def _widths(side: int, width: int) -> list[int]:
+    """Channels of the maps of half the side, a quarter, ..., 4 pixels."""
+    scales = (side // SMALLEST).bit_length() - 1
+    return [width * min(MOST, 2**scale) for scale in range(scales)]
+
+
+class FaceGenerator(
+    Filed,
+    PyTorchModelHubMixin,
+    library_name="impasto",
+    pipeline_tag="unconditional-image-generation",
+    license="mit",
+):
+    """From random numbers to a face: maps of 4 × 4, doubled by transposed convolutions until they are an image.
+
+    Args:
+        side: of the faces, in pixels; 16, 32, 64 or 128.
+        width: channels of the finest maps; coarser ones have twice as many, up to eight times.
+        latent: how many numbers a face is made from.
+
+    Example:
+        >>> FaceGenerator(side=64).eval()(torch.randn(2, 64)).shape
+        torch.Size([2, 3, 64, 64])
+    """
+
+    form, kind, command = "impasto-faces-1", "a generator of faces", "impasto train faces"
+
+    def __init__(self, side: int = 64, width: int = 16, latent: int = 64) -> None:
+        super().__init__()
+        self.side, self.latent = side, latent
+        self.settings = {"side": side, "width": width, "latent": latent}
+        widths = _widths(side, width)[::-1]
+        first = nn.ConvTranspose2d(latent, widths[0], SMALLEST, bias=False)
+        nn.init.normal_(first.weight, std=0.02)
+        layers: list[nn.Module] = [first]
+        for wider, wide in pairwise(widths):
+            layers += [nn.BatchNorm2d(wider), nn.ReLU(inplace=True), _doubling(wider, wide)]
+        layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True), _doubling(widths[-1], 3)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Faces (B, 3, side, side), sRGB in [0, 1], of ``latent`` (B, latent), normally distributed."""
+        faces: Tensor = self.layers(latent[:, :, None, None])
+        return torch.tanh(faces) / 2 + 0.5
+
+    @torch.no_grad()
+    def paint(self, latent: Tensor, batch: int = 64) -> Tensor:
+        """Faces of many latents, outside of training: (N, latent) -> (N, 3, side, side) on the CPU."""
+        training = self.training
+        self.eval()
+        device = next(self.parameters()).device
+        faces = [self(part.to(device)).cpu().contiguous() for part in latent.split(batch)]
+        self.train(training)
+        return torch.cat(faces)
+
+
+class FaceDiscriminator(nn.Module):
+    """From a face to a number, above zero where it looks real: the generator the other way round.
+
+    Its blocks are those of the auto-encoder's critic. That one judges patch by patch; here a linear map looks at the
+    whole of the last maps, because in an aligned face every part has its place.
+
+    Args:
+        side: of the faces, in pixels; 16, 32, 64 or 128.
+        width: channels of the finest maps.
+    """
+
+    def __init__(self, side: int = 64, width: int = 16) -> None:
+        super().__init__()
+        widths = _widths(side, width)
+        # Not normalized spectrally: the gradient penalty of the loss bounds the gradient.
+        self.blocks = nn.Sequential(*(DownBlock(*sizes, spectral=False) for sizes in pairwise([3, *widths])))
+        self.answer = nn.Linear(widths[-1] * SMALLEST**2, 1)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Logits (B,) of ``faces`` (B, 3, side, side) in [0, 1]."""
+        logits: Tensor = self.answer(self.blocks(2 * faces - 1).flatten(1)).squeeze(1)
+        return logits
+
+
+def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    """Twice the side. It begins as a bilinear enlargement of every channel, mixed at random.
+
+    Of random kernels each pixel of a 2 × 2 block would be made in a way of its own, and the faces would keep a
+    checkerboard for thousands of steps.
+    """
+    layer = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=outputs == 3)
+    tent = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
+    with torch.no_grad():
+        layer.weight.copy_(0.02 * torch.randn(inputs, outputs, 1, 1) * tent[:, None] * tent)
+    return layer
+
+
+def latents(count: int, latent: int, seed: int) -> Tensor:
+    """The random numbers of ``count`` faces, (count, latent); the first of many are the same as those of few."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.stack([torch.randn(latent, generator=generator) for _ in range(count)])
+
+
+def between(start: Tensor, end: Tensor, count: int) -> Tensor:
+    """The way from one latent to another, both included: (latent,) and (latent,) -> (count, latent).
+
+    A straight way would pass nearer to the origin than almost any latent of the training lies. This one goes around
+    it (White: Sampling Generative Networks, 2016, arXiv:1609.04468).
+    """
+    cosine = torch.dot(start, end) / (start.norm() * end.norm())
+    angle = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
+    along = torch.linspace(0, 1, count).unsqueeze(1)
+    return (torch.sin((1 - along) * angle) * start + torch.sin(along * angle) * end) / torch.sin(angle)
+
+
+def sheet(faces: Tensor, columns: int, gap: int = 2) -> Tensor:
+    """Faces in rows of ``columns``, white between them and where none is left: (N, 3, side, side) -> (1, 3, H, W)."""
+    count, _, side, _ = faces.shape
+    columns = min(columns, count)
+    rows, step = -(-count // columns), side + gap
+    paper = torch.ones(1, 3, rows * step - gap, columns * step - gap)
+    for index, face in enumerate(faces):
+        top, left = index // columns * step, index % columns * step
+        paper[0, :, top : top + side, left : left + side] = face
+    return paper

@@ -1,0 +1,180 @@
+"""How well attributes are told: accuracy, F1 and average precision, for a network and for two baselines."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.errors import ImpastoError
+
+__all__ = ["Scores", "average_precision", "linear_on_pixels", "majority", "score"]
+
+#: Strengths of the ridge that the linear model chooses from, in units of the pixels' mean variance.
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+#: The linear model sees the faces at this many pixels at most: finer ones cost much and tell it no more.
+LINEAR_SIDE = 32
+
+MEASURES = ("accuracy", "f1", "average_precision")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was measured on the test split.
+
+    Attributes:
+        faces: how many there were.
+        rows: for every attribute its ``share`` of the faces, and ``accuracy``, ``f1`` and ``average_precision`` of
+            each model; None where all faces or none have it.
+        means: the same, averaged over the attributes that some of the faces have and some do not.
+        averaged: how many attributes those are.
+    """
+
+    faces: int
+    rows: dict[str, dict[str, Any]]
+    means: dict[str, dict[str, float]]
+    averaged: int
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for a JSON file."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """A table, a line for each attribute, the rarest first."""
+
+        def line(name: str, share: str, cells: Iterable[str]) -> str:
+            return f"{name:<20} {share:>6}  {'  '.join(cells)}".rstrip()
+
+        def figures(values: Mapping[str, Mapping[str, float] | None]) -> Iterator[str]:
+            for model in self.means:
+                told = values[model]
+                yield " ".join(f"{'-':>6}" if told is None else f"{told[measure]:6.3f}" for measure in MEASURES)
+
+        lines = [line("", "share", (f"{model:^20}" for model in self.means))]
+        lines.append(line("", "", (f"{'acc':>6} {'F1':>6} {'AP':>6}" for _ in self.means)))
+        for name, row in sorted(self.rows.items(), key=lambda item: item[1]["share"]):
+            lines.append(line(name, f"{row['share']:.1%}", figures(row)))
+        lines.append(line(f"mean of {self.averaged}", "", figures(self.means)))
+        return "\n".join(lines) + "\n"
+
+    def to_png(self) -> bytes:
+        """A chart: average precision and accuracy, a line for each attribute, a mark for each model."""
+        # Not pyplot: it would look for a screen.
+        from matplotlib.figure import Figure
+
+        names = [name for name, row in self.rows.items() if row["network"] is not None]
+        names.sort(key=lambda name: self.rows[name]["network"]["average_precision"])
+        figure = Figure(figsize=(10, 1.5 + 0.22 * len(names)), layout="constrained")
+        for axes, measure in zip(figure.subplots(1, 2, sharey=True), ("average_precision", "accuracy"), strict=True):
+            for model, mark in zip(self.means, ("o", "x", "|"), strict=True):
+                values = [self.rows[name][model][measure] for name in names]
+                label = f"{model} ({self.means[model][measure]:.3f})"
+                axes.plot(values, range(len(names)), mark, label=label)
+            axes.set_title(f"{measure.replace('_', ' ')}, {self.faces} faces of the test split")
+            axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+            axes.grid(alpha=0.3)
+            axes.legend(title="mean", loc="lower left" if measure == "accuracy" else "lower right")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def score(attributes: Sequence[str], predictions: Mapping[str, Tensor], labels: Tensor) -> Scores:
+    """Compare the models on the same faces. An attribute counts as there where its probability is above 0.5.
+
+    Predictions are (N, A) in [0, 1] for each model, labels (N, A) bool.
+
+    Raises:
+        ImpastoError: on no attribute do the faces differ.
+    """
+    from torchmetrics.functional.classification import multilabel_accuracy, multilabel_f1_score
+
+    shares = labels.float().mean(dim=0)
+    varies = (shares > 0) & (shares < 1)
+    if not varies.any():
+        raise ImpastoError(f"all {len(labels)} faces of the test split have the same labels; more faces are needed")
+    rows: dict[str, dict[str, Any]] = {
+        name: {"share": round(share, 4)} for name, share in zip(attributes, shares.tolist(), strict=True)
+    }
+    means = {}
+    truth, count = labels.long(), labels.shape[1]
+    for model, values in predictions.items():
+        measured = {
+            "accuracy": multilabel_accuracy(values, truth, count, average=None),
+            "f1": multilabel_f1_score(values, truth, count, average=None),
+            "average_precision": _precisions(values, labels),
+        }
+        means[model] = {name: round(float(of_all[varies].mean()), 4) for name, of_all in measured.items()}
+        for index, name in enumerate(attributes):
+            of_one = {measure: round(float(of_all[index]), 4) for measure, of_all in measured.items()}
+            rows[name][model] = of_one if varies[index] else None
+    return Scores(len(labels), rows, means, int(varies.sum()))
+
+
+def average_precision(values: Tensor, labels: Tensor) -> float:
+    """Mean average precision over the attributes that some faces have and some do not; 0 if there are none.
+
+    Values are (N, A) in [0, 1], labels (N, A) bool.
+    """
+    varies = labels.any(dim=0) & ~labels.all(dim=0)
+    return float(_precisions(values, labels)[varies].mean()) if varies.any() else 0.0
+
+
+def majority(labels: Tensor, count: int) -> Tensor:
+    """The baseline that does not look: for each of ``count`` faces the share of the training: (count, A)."""
+    return labels.float().mean(dim=0).expand(count, -1)
+
+
+def linear_on_pixels(faces: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
+    """The baseline without layers: least squares from pixels to labels, with a ridge that the validation chooses.
+
+    It sees the faces and their mirror images, at :data:`LINEAR_SIDE` pixels. Faces (N, 3, side, side) uint8 and labels
+    (N, A) bool are those of ``train``, ``validation`` and ``test``; the answer is that of the test split, (N, A),
+    squeezed into (0, 1) in a way that keeps 0.5 and the order.
+    """
+    parts = faces["train"].split(2048)
+    small = torch.stack([_small(part).sum(dim=0) for part in parts]).sum(dim=0) / len(faces["train"])
+    mean, offset = ((small + small.flip(-1)) / 2).flatten(), labels["train"].double().mean(dim=0)
+    gram = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    target = torch.zeros(len(mean), len(offset), dtype=torch.float64)
+    for part, truth in zip(parts, labels["train"].split(2048), strict=True):
+        for shown in (part, part.flip(-1)):
+            pixels = _small(shown).flatten(1) - mean
+            gram += (pixels.T @ pixels).double()
+            target += pixels.T.double() @ (truth.double() - offset)
+    unit = gram.diagonal().mean().clamp_min(1e-12)
+    best, chosen = -1.0, target
+    for strength in RIDGES:
+        ridged = gram + strength * unit * torch.eye(len(gram), dtype=torch.float64)
+        weights = torch.cholesky_solve(target, torch.linalg.cholesky(ridged))
+        reached = average_precision(_line(faces["validation"], mean, weights, offset), labels["validation"])
+        if reached > best:
+            best, chosen = reached, weights
+    return _line(faces["test"], mean, chosen, offset)
+
+
+def _line(faces: Tensor, mean: Tensor, weights: Tensor, offset: Tensor) -> Tensor:
+    values = torch.cat([(_small(part).flatten(1) - mean).double() @ weights + offset for part in faces.split(2048)])
+    # Not clamped: below zero lies half of the faces, and their order counts in the average precision.
+    return torch.sigmoid(4 * values - 2).float()
+
+
+def _small(faces: Tensor) -> Tensor:
+    """Float32 in [0, 1], 32 x 32 pixels at most."""
+    side = min(LINEAR_SIDE, faces.shape[-1])
+    return F.interpolate(faces.float() / 255, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
+def _precisions(values: Tensor, labels: Tensor) -> Tensor:
+    """(A,); not a number where no face has the attribute."""
+    from torchmetrics.functional.classification import multilabel_average_precision
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It warns of attributes that no face has.
+        return multilabel_average_precision(values, labels.long(), labels.shape[1], average=None)

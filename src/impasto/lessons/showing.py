@@ -1,0 +1,30 @@
+"""What both warm-ups show their networks: all faces in another order in every epoch, each a little moved."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["deal", "moved"]
+
+
+def deal(count: int, batch: int, step: int, seed: int, dice: torch.Generator) -> Tensor:
+    """The faces of a step (0-based), by index; ``dice`` is left with a seed for what else is random in that step.
+
+    All follows from the step alone: a resumed training sees what an undisturbed one would have. The few faces of an
+    epoch that do not fill a batch come up in another one.
+    """
+    epoch, place = divmod(step, count // batch)
+    order = torch.randperm(count, generator=dice.manual_seed(seed * 1_000_003 + epoch))
+    dice.manual_seed((seed + 1) * 1_000_000_007 + step)
+    return order[place * batch : (place + 1) * batch]
+
+
+def moved(faces: Tensor, reach: int, dice: torch.Generator) -> Tensor:
+    """Each face (B, 3, side, side) moved by up to ``reach`` pixels; the border is repeated where it moves away."""
+    count, channels, side, _ = faces.shape
+    moves = torch.randint(-reach, reach + 1, (count, 2, 1), generator=dice)
+    places = (torch.arange(side) + moves).clamp_(0, side - 1).to(faces.device)
+    rows, columns = places[:, 0, None, :, None], places[:, 1, None, None, :]
+    batch, channel = torch.arange(count, device=faces.device), torch.arange(channels, device=faces.device)
+    return faces[batch.view(-1, 1, 1, 1), channel.view(1, -1, 1, 1), rows, columns]

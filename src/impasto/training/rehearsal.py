@@ -1,0 +1,125 @@
+"""What the student sees: crops that the teacher was asked about once, kept on disk and seen again and again.
+
+To ask the teacher takes several times as long as to teach the student. Some of the crops are pictures that the student
+painted itself, see :mod:`impasto.training.painted`; each of these is followed by its style.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from impasto.configs import ExtractorConfig
+from impasto.course import Course
+from impasto.errors import ImpastoError
+from impasto.features.extractor import Extractor
+from impasto.training.data import augment, crops
+from impasto.training.memory import Memory
+from impasto.training.painted import KEPT, paint_pairs
+from impasto.training.student import TAUGHT, Student
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["Rehearsal"]
+
+#: How many paintings are remembered; the oldest, of the least trained painter, go first.
+PAINTED_KEPT = 250
+EACH = KEPT + 1  # rows of a painting: its pictures, and the style as the last one
+
+
+class Rehearsal:
+    """What one process remembers: in the first rows the fresh crops, then the paintings and their styles.
+
+    Args:
+        config: the settings.
+        images: uint8 (3, H, W), which crops are cut from.
+        teacher: on the device.
+        fabric: of this process.
+        course: the memory of one with a checkpoint lies beside it until it is over, 4.7 MB a crop of 256 px.
+
+    Raises:
+        ImpastoError: the disk has no room; or the course is resumed and what it remembered is gone.
+    """
+
+    def __init__(
+        self, config: ExtractorConfig, images: list[Tensor], teacher: Extractor, fabric: Fabric, course: Course
+    ) -> None:
+        self.config, self.images, self.teacher, self.fabric = config, images, teacher, fabric
+        self.rank, self.world = fabric.global_rank, fabric.world_size
+        self.part = config.batch // self.world  # rows of a batch that are this process's
+        self.filling = -(-config.memory // config.batch)  # steps that bring fresh crops
+        self.shown = len(range(self.rank, config.painted, self.world))  # paintings in a batch, and new ones at a time
+        self.generator = torch.Generator()
+        rows = self.filling * self.part + (config.steps - 1) // config.paint_every * self.shown * EACH
+        self.scratch = tempfile.TemporaryDirectory() if course.path is None else None  # Gone with this object.
+        self.folder = f"{course.path}-memory-{self.rank}" if self.scratch is None else self.scratch.name
+        if self.scratch is None and not course.resumed:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.memory = Memory(self.folder, rows, config.side, TAUGHT)
+        if 0 < course.done < config.steps and not self.memory.found:
+            raise ImpastoError(f"{self.folder}: what VGG-19 saw so far is gone; remove {course.path} to begin anew")
+
+    def draw(self, step: int, painter: Student) -> tuple[Tensor, dict[str, Tensor], int]:
+        """What a step (0-based) shows.
+
+        Args:
+            step: a number of its own seeds each, so that a resumed run sees what an undisturbed one would have seen.
+            painter: who paints, where this step asks for it.
+
+        Returns:
+            Crops (B, 3, H, W) in [0, 1]; the teacher's maps of them; and how many of the first are paintings, whose
+            styles are as many of the next.
+        """
+        config, seed = self.config, self.config.seed * 1_000_003 + step + 1
+        self.generator.manual_seed(seed)
+        if step < self.filling:
+            fresh = augment(crops(self.images, config.batch, config.side, self.generator), self.generator)
+            self.remember(step * self.part, fresh[self.rank :: self.world])
+        painted = step // config.paint_every if config.painted else 0
+        if painted and step % config.paint_every == 0:
+            self.remember(self.row((painted - 1) * self.shown), self.paint(painter))
+            self.generator.manual_seed(-seed)  # Who painted drew numbers that the other processes did not.
+        rows, pairs = self.choose(step, painted)
+        batch, targets = self.memory.read(rows)
+        device = self.fabric.device
+        return batch.to(device), {layer: maps.to(device) for layer, maps in targets.items()}, pairs
+
+    def choose(self, step: int, painted: int) -> tuple[list[int], int]:
+        """Rows of the memory, and how many of the first are paintings; there were ``painted`` rounds of them."""
+        rows = torch.randint(min(step + 1, self.filling) * self.part, (self.part,), generator=self.generator)
+        pairs = min(self.shown, self.part // 2) if painted else 0
+        if pairs:
+            last = painted * self.shown
+            oldest = max(0, last - PAINTED_KEPT // self.world)
+            first = self.row(torch.randint(oldest, last, (pairs,), generator=self.generator))
+            rows[:pairs] = first + torch.randint(KEPT, (pairs,), generator=self.generator)
+            rows[pairs : 2 * pairs] = first + KEPT
+        return rows.tolist(), pairs
+
+    def row(self, painting: int | Tensor) -> int | Tensor:
+        """Where a painting begins."""
+        return self.filling * self.part + painting * EACH
+
+    def paint(self, painter: Student) -> Tensor:
+        """New paintings and their styles, this process's of all (B, 3, H, W). The first process paints."""
+        contents, styles = (crops(self.images, self.config.painted, self.config.side, self.generator) for _ in range(2))
+        pictures = paint_pairs(painter, contents, styles, self.generator) if self.fabric.is_global_zero else None
+        return cast(Tensor, self.fabric.broadcast(pictures))[self.rank :: self.world].flatten(0, 1)
+
+    def remember(self, row: int | Tensor, pictures: Tensor) -> None:
+        """Ask the teacher about pictures, and keep what it sees."""
+        own = (pictures * 255).round().byte()
+        with torch.no_grad(), self.fabric.autocast():
+            self.memory.write(int(row), own, self.teacher(own.to(self.fabric.device).float() / 255, TAUGHT))
+
+    def close(self, *, over: bool) -> None:
+        """Remove the files, unless they serve a training that is not over."""
+        if self.scratch is not None:
+            self.scratch.cleanup()
+        elif over:
+            shutil.rmtree(self.folder)
