@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from prepare import prepare
-from runner import HERE, VGG19, default_threads, machine, sha256, torch_version
+from runner import HERE, WEIGHTS, conditions, default_threads, sha256
 from session import Session
 from store import Store
 from tables import write
@@ -38,7 +39,7 @@ MEASUREMENTS = {
 }
 
 
-def parse() -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default=",".join(MEASUREMENTS), help=f"which of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--quick", action="store_true", help="minutes: small, few steps, once; a trial")
@@ -53,13 +54,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--options", default="", help="further options for impasto, as in --options='--tv-weight 1e-4'")
     parser.add_argument("--content", type=Path, help="the photograph (default: tubingen of the classics)")
     parser.add_argument("--style", type=Path, help="the painting (default: starry_night of the classics)")
-    parser.add_argument("--weights", type=Path, default=VGG19, help="VGG-19 in the Caffe convention (safetensors)")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="VGG-19 in the Caffe convention (safetensors)")
     parser.add_argument("--threads", type=int, default=default_threads())
     parser.add_argument("--fresh", action="store_true", help="measure what --only names again")
     parser.add_argument("--report", action="store_true", help="measure nothing; write table and plot again")
     parser.add_argument("--docs", action="store_true", help="write the table and the plot into docs/ too")
     parser.add_argument("--out", type=Path, help="default: runs/bench, or runs/bench-quick")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     quick = arguments.quick
     arguments.out = arguments.out or Path("runs") / ("bench-quick" if quick else "bench")
     arguments.repeats = arguments.repeats or (1 if quick else 3)
@@ -81,10 +82,7 @@ def main() -> None:
     arguments = parse()
     bench = prepare(arguments)
     about = {
-        "machine": machine(arguments.threads),
-        "torch": torch_version(),
-        "content": {"name": bench.content.stem, "sha256": sha256(bench.content)},
-        "style": {"name": bench.style.stem, "sha256": sha256(bench.style)},
+        **conditions(arguments.threads, bench.content, bench.style),
         "weights": sha256(bench.weights) if bench.weights else None,
         "steps": arguments.steps,
         "peer_steps": arguments.peer_steps,

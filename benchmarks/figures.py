@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 
 import flops
-from programs import NAMES, PEERS, Record
-from store import Store
+from programs import NAMES, PEERS
+from store import Record, Store
 
 #: Pairs of pictures that torch's L-BFGS remembers by default; both peers leave that as it is.
 PEER_HISTORY = 100
@@ -31,7 +31,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Whole:
+class PeerTime:
     """A peer's default steps."""
 
     #: Start and steps, by the time of a step right beside impasto's runs.
@@ -118,7 +118,7 @@ def start_seconds(store: Store, size: int, program: str) -> float | None:
     return median(run["picture_seconds"] for run in runs) if runs else None
 
 
-def whole(store: Store, size: int, peer: str) -> Whole | None:
+def peer_time(store: Store, size: int, peer: str) -> PeerTime | None:
     """How long the peer takes for its default steps."""
     runs = store.get(f"reach/{size}/{peer}/{peer}")
     pictures = store.get(f"peer/{size}/{peer}")
@@ -126,7 +126,7 @@ def whole(store: Store, size: int, peer: str) -> Whole | None:
         return None
     steps = pictures[0]["steps"]
     reckoned = median(run["startup_seconds"] + steps * run["seconds_a_step"] for run in runs)
-    return Whole(reckoned, None if pictures[0].get("earlier") else pictures[0]["seconds"])
+    return PeerTime(reckoned, None if pictures[0].get("earlier") else pictures[0]["seconds"])
 
 
 def reached(store: Store, size: int, peer: str, ours: str) -> Reached | None:
@@ -158,7 +158,7 @@ def figures(store: Store, mark_size: int = 512, step_size: int = 512, memory_siz
     """All that the measurements so far decide."""
     found: list[Figure] = []
     for peer in PEERS:
-        seconds = whole(store, mark_size, peer)
+        seconds = peer_time(store, mark_size, peer)
         for ours, limit in TIME.items():
             what = f"{mark_size} px: time of {NAMES[ours]}, to a picture as good as {peer}'s, over {peer}'s"
             here = reached(store, mark_size, peer, ours)

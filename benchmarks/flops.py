@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-#: Channels of the convolutions (3 × 3) of each stage up to relu5_1; a pooling that halves both sides lies between two.
-STAGES = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
+from impasto.layers import STYLE_LAYERS, VGG19_CHANNELS
 
 
 def forward(width: int, height: int) -> int:
-    """FLOP of the convolutions, a multiplication and an addition counted as two; for one picture of this size."""
+    """FLOP of the convolutions (3 × 3) up to relu5_1 for one picture; a multiplication and an addition count as two."""
     total, before = 0, 3
-    for stage, channels in enumerate(STAGES):
-        if stage:
-            width, height = width // 2, height // 2
-        for after in channels:
-            total += 2 * 9 * before * after * width * height
-            before = after
+    for layer, channels in VGG19_CHANNELS.items():
+        poolings = int(layer[4]) - 1
+        total += 2 * 9 * before * channels * (width >> poolings) * (height >> poolings)
+        before = channels
+        if layer == STYLE_LAYERS[-1]:
+            break
     return total
 
 

@@ -9,8 +9,6 @@ taken in turns, at the end, and want a machine that does nothing else. Leaves OU
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,21 +18,17 @@ from typing import Any
 import torch
 
 from impasto.features.compact import ARCHITECTURE, FORMAT, LAYERS, Architecture, Compact
-from impasto.features.extractor import STYLE_LAYERS, Extractor
+from impasto.features.extractor import Extractor
 from impasto.features.vgg19 import VGG19
 from impasto.files.cards import read_card
 from impasto.images import load_image
 from impasto.machine import keep_freed_memory
-from impasto.refine.objective import Objective, Weights
+from impasto.refine.objective import Objective, Whole
 from impasto.refine.optimizer import State, lbfgs
 from impasto.refine.pyramid import fit, fit_style
-from impasto.training.comparison import feature_errors
-from impasto.training.data import augment, crops, list_images, read_images
-from impasto.training.initialize import fit_stem, fit_to_teacher
-from impasto.training.student import Student, export
+from impasto.settings import Settings
 from plot import pyplot, save
-from runner import CLASSICS, default_threads, write_json
-from runner import VGG19 as TEACHER
+from runner import CONTENT, STYLE, WEIGHTS, command_line, say, write_json
 
 #: Where the search for widths looked, cheapest first. The shipped widths are the middle.
 SHIPPED = dict(ARCHITECTURE)
@@ -59,26 +53,26 @@ def multiplications(architecture: Architecture) -> float:
     return total
 
 
-def make(widths: Mapping[str, int], teacher: Extractor, data: Path, out: Path) -> None:
+def make(widths: Mapping[str, int], teacher: Extractor, folder: Path, out: Path) -> None:
     """A network of these widths, by least squares."""
-    images = read_images(list_images(data, "train"))
-    validation = read_images(list_images(data, "validation"))[::3]
+    # Needs the extra train.
+    from impasto.training import comparison, data, initialize, student
+
+    images = data.read_images(data.list_images(folder, "train"))
+    validation = data.read_images(data.list_images(folder, "validation"))[::3]
     generator = torch.Generator().manual_seed(0)
-    sample = augment(crops(images, 96, 128, generator), generator)
-    student = Student(tuple(widths.items()))
-    fit_stem(student, teacher, sample[:32])
-    fit_to_teacher(student, teacher, sample, generator)
-    export(student, out, {"errors": feature_errors(student, teacher, validation)})
+    sample = data.augment(data.crops(images, 96, 128, generator), generator)
+    network = student.Student(tuple(widths.items()))
+    initialize.fit_stem(network, teacher, sample[:32])
+    initialize.fit_to_teacher(network, teacher, sample, generator)
+    student.export(network, out, {"errors": comparison.feature_errors(network, teacher, validation)})
 
 
 def step_times(networks: Mapping[str, Extractor], size: int) -> dict[str, float]:
     """Milliseconds of a step at ``size``, the networks taking turns: the median."""
-    pair = ("contents/tubingen.jpg", "styles/starry_night.jpg")
-    content, style = (load_image(CLASSICS / name).tensor for name in pair)
-    weights = Weights(1e-3, {"relu4_2": 1.0}, dict.fromkeys(STYLE_LAYERS, 0.2), (1.0,))
-    picture = fit(content, size)
+    picture, painting = fit(load_image(CONTENT).tensor, size), fit_style(load_image(STYLE).tensor, size, 16)
     objectives = {
-        name: Objective(seen, picture, [fit_style(style, size, 16)], weights) for name, seen in networks.items()
+        name: Objective.of(Settings(), (1.0,), picture, [painting], Whole(seen)) for name, seen in networks.items()
     }
     states = {name: State(picture.clone()) for name in networks}
     seconds: dict[str, list[float]] = {name: [] for name in networks}
@@ -109,14 +103,12 @@ def draw(records: Mapping[str, Mapping[str, Any]], output: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = command_line(__doc__, "frontier")
     parser.add_argument("files", nargs="*", metavar="NAME=FILE", help="trained networks")
     parser.add_argument("--data", type=Path, required=True, help="folder of images, as for impasto train extractor")
-    parser.add_argument("--teacher", type=Path, default=TEACHER)
+    parser.add_argument("--teacher", type=Path, default=WEIGHTS)
     parser.add_argument("--size", type=int, default=512, help="longest side for the time of a step, in pixels")
-    parser.add_argument("--threads", type=int, default=default_threads())
     parser.add_argument("--only", choices=("networks", "times"), help="make the networks, or take the times")
-    parser.add_argument("--out", type=Path, default=Path("runs/frontier"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
@@ -128,7 +120,7 @@ def main() -> None:
         for name, path in paths.items():
             if not path.exists():
                 make(WIDTHS[name], teacher, arguments.data, path)
-                print(name, (read_card(path, FORMAT) or {})["errors"], file=sys.stderr, flush=True)
+                say(f"{name} {(read_card(path, FORMAT) or {})['errors']}")
     if arguments.only == "networks":
         return
     paths |= {name: Path(path) for name, _, path in (given.partition("=") for given in arguments.files)}

@@ -27,8 +27,7 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import Tensor
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-WEIGHTS = SHARED / "weights" / "vgg19-caffe.safetensors"
+from runner import WEIGHTS
 
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

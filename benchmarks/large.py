@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from PIL import Image
 
 from plot import LOOKS, pyplot, save
 from programs import NAMES
-from runner import CLASSICS, HERE, VGG19, commit, default_threads, machine, measure, sha256, stylize, torch_version
+from runner import HERE, WEIGHTS, command_line, commit, conditions, measure, say, stylize
 from store import Record, Store
 from tables import table
 
@@ -34,18 +35,14 @@ MAX_PIXELS = 64_000_000
 SIDE = 768  # of the square that is cut from photograph and painting
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_line(__doc__, "large", pair=True)
     parser.add_argument("--sizes", action="append", default=[], help="EXTRACTOR=SIDE,SIDE,..., in pixels; repeatable")
     parser.add_argument("--max-memory", default="2G", help="as of impasto stylize (default: %(default)s)")
     parser.add_argument("--whole", type=int, default=1024, help="the side measured without the limit too")
-    parser.add_argument("--content", type=Path, default=CLASSICS / "contents" / "tubingen.jpg")
-    parser.add_argument("--style", type=Path, default=CLASSICS / "styles" / "starry_night.jpg")
-    parser.add_argument("--weights", type=Path, default=VGG19, help="of VGG-19")
-    parser.add_argument("--threads", type=int, default=default_threads())
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="of VGG-19")
     parser.add_argument("--docs", action="store_true", help="write the plot into docs/ too")
-    parser.add_argument("--out", type=Path, default=Path("runs/large"))
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     arguments.sizes = dict(map(read_sizes, arguments.sizes)) or SIZES
     if unknown := set(arguments.sizes) - set(SIZES):
         sys.exit(f"--sizes: {', '.join(sorted(unknown))} is none of {', '.join(SIZES)}")
@@ -68,6 +65,11 @@ def square(source: Path, output: Path) -> Path:
     return output
 
 
+def allow(side: int) -> list[str]:
+    """What impasto has to be told before it paints a square as large as that."""
+    return ["--max-pixels", str(side**2)] if side**2 > MAX_PIXELS else []
+
+
 def run(arguments: argparse.Namespace, store: Store) -> None:
     """Measure what has not been measured yet: small pictures first."""
     content, style = (square(path, arguments.out / f"{path.stem}.png") for path in (arguments.content, arguments.style))
@@ -80,9 +82,9 @@ def run(arguments: argparse.Namespace, store: Store) -> None:
         key = f"{'limited' if limited else 'whole'}/{name}/{side}"
         if store.get(key):
             continue
-        print(key.replace("/", "  "), flush=True)
+        say(key.replace("/", "  "))
         options = ["--steps", str(STEPS if side <= LONG else 2)]
-        options += ["--max-pixels", str(side**2)] if side**2 > MAX_PIXELS else []
+        options += allow(side)
         if limited:
             options += ["--max-memory", arguments.max_memory if side <= HUGE else HUGE_MEMORY]
         record = stylize(
@@ -144,7 +146,7 @@ def draw(store: Store, output: Path) -> None:
     """Time and memory over megapixels."""
     figure, (time, memory) = pyplot().subplots(1, 2, figsize=(9.5, 4.2))
     for name in SIZES:
-        color, mark = LOOKS[name]
+        color, marker = LOOKS[name]
         points = [record for extractor, record, _ in rows(store) if extractor == name]
         megapixels = [record["size"] ** 2 / 1e6 for record in points]
         for axes, values in (
@@ -153,8 +155,8 @@ def draw(store: Store, output: Path) -> None:
         ):
             axes.plot(megapixels, values, color=color, linewidth=1.2)
             for x, y, record in zip(megapixels, values, points, strict=True):
-                axes.plot(x, y, color=color, marker=mark, markerfacecolor=color if record["tiles"] else "white")
-            axes.plot([], [], color=color, marker=mark, label=NAMES[name])
+                axes.plot(x, y, color=color, marker=marker, markerfacecolor=color if record["tiles"] else "white")
+            axes.plot([], [], color=color, marker=marker, label=NAMES[name])
     time.set(xscale="log", yscale="log", xlabel="megapixels", ylabel="seconds a step", title="Time")
     memory.set(
         xscale="log", xlabel="megapixels", ylabel="GB above the interpreter", title="Peak memory (filled: tiles)"
@@ -166,15 +168,10 @@ def draw(store: Store, output: Path) -> None:
     save(figure, output)
 
 
-def main() -> None:
-    arguments = parse()
-    about = {
-        "machine": machine(arguments.threads),
-        "torch": torch_version(),
-        "content": sha256(arguments.content),
-        "style": sha256(arguments.style),
-        "max_memory": arguments.max_memory,
-    }
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parse(argv)
+    about = conditions(arguments.threads, arguments.content, arguments.style)
+    about["max_memory"] = arguments.max_memory
     store = Store(arguments.out / "results.json", about)
     run(arguments, store)
     text = report(store)

@@ -18,31 +18,29 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from large import square
-from runner import CLASSICS, commit, default_threads, machine, sha256, stylize, torch_version
+from large import allow, square
+from runner import command_line, commit, conditions, say, sha256, stylize
 from store import Store
 from tables import table
 
-LARGEST, TILED, USUAL = 8192, 2048, 512
+TILED = 2048  # px, the side of what tiles is measured on
 REPEATS = 7
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = command_line(__doc__, "onepass", pair=True)
     parser.add_argument("--only", default=",".join(PARTS), help="some of: %(default)s")
-    parser.add_argument("--largest", type=int, default=LARGEST, help="side of the large picture, in pixels")
+    parser.add_argument("--size", type=int, default=512, help="of time and hybrid, in pixels")
+    parser.add_argument("--largest", type=int, default=8192, help="of memory, in pixels")
     parser.add_argument("--model", type=Path, help="another network than the package's")
-    parser.add_argument("--content", type=Path, default=CLASSICS / "contents" / "tubingen.jpg")
-    parser.add_argument("--style", type=Path, default=CLASSICS / "styles" / "starry_night.jpg")
     parser.add_argument("--extractor", default="compact", help="of hybrid and the refinement")
-    parser.add_argument("--threads", type=int, default=default_threads())
     parser.add_argument("--fresh", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path("runs/onepass"))
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     arguments.only = arguments.only.split(",")
     if unknown := set(arguments.only) - set(PARTS):
         sys.exit(f"--only: {', '.join(sorted(unknown))} is none of {', '.join(PARTS)}")
@@ -53,7 +51,7 @@ def measure_memory(arguments: argparse.Namespace) -> dict[str, Any]:
     """A square picture, as large as impasto paints and larger."""
     side = arguments.largest
     content, style = (square(path, arguments.out / f"{path.stem}.png") for path in (arguments.content, arguments.style))
-    options = ["--method", "instant", "--max-pixels", str(side**2), *model_option(arguments)]
+    options = ["--method", "instant", *allow(side), *model_option(arguments)]
     found = stylize(content, style, arguments.out / "large.png", size=side, threads=arguments.threads, options=options)
     return {"side": side, "seconds": found["seconds"], "peak_mb": found["peak_mb"]}
 
@@ -67,15 +65,15 @@ def measure_hybrid(arguments: argparse.Namespace) -> dict[str, Any]:
                 arguments.content,
                 arguments.style,
                 arguments.out / f"{method}.png",
-                size=USUAL,
+                size=arguments.size,
                 threads=arguments.threads,
                 extractor=arguments.extractor,
                 options=[] if method == "refine" else ["--method", "hybrid", *model_option(arguments)],
             )
-            kept.append({"seconds": found["seconds"], "loss": found["result"]["total_loss"], "steps": found["steps"]})
-    return {
-        method: {"seconds": median(run["seconds"] for run in kept), "loss": kept[0]["loss"], "steps": kept[0]["steps"]}
-        for method, kept in runs.items()
+            loss = found["result"]["losses"]["total"]
+            kept.append({"seconds": found["seconds"], "loss": loss, "steps": found["steps"]})
+    return {"size": arguments.size} | {
+        method: {**kept[0], "seconds": median(run["seconds"] for run in kept)} for method, kept in runs.items()
     }
 
 
@@ -100,16 +98,16 @@ def load(arguments: argparse.Namespace, size: int, runtime: str = "torch") -> tu
 
 def measure_time(arguments: argparse.Namespace) -> dict[str, Any]:
     """From two images in memory to the output, the network loaded and warm."""
-    from impasto.instant.tiles import encode, paint
+    from impasto.instant.passes import encode, one_pass
 
     found: dict[str, Any] = {}
     for runtime in ("torch", "onnx"):
-        painter, content, style = load(arguments, USUAL, runtime)
+        painter, content, style = load(arguments, arguments.size, runtime)
         found["pixels"] = [content.shape[-1], content.shape[-2]]
         taken = []
         for _ in range(1 + REPEATS):
             began = time.perf_counter()
-            paint(painter, content, encode(painter, style))
+            one_pass(painter, content, encode(painter, style))
             taken.append(time.perf_counter() - began)
         found[runtime] = median(taken[1:])
     return found
@@ -117,11 +115,11 @@ def measure_time(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def measure_tiles(arguments: argparse.Namespace) -> dict[str, Any]:
     """The same picture twice: in the tiles that impasto cuts, and in one that is larger than it."""
-    from impasto.instant.tiles import TILE, encode, paint
+    from impasto.instant.passes import TILE, encode, one_pass
 
     painter, content, style = load(arguments, TILED)
     tiled, whole = (
-        paint(painter, content, encode(painter, style, tile), tile=tile).clamp(0, 1) for tile in (TILE, TILED)
+        one_pass(painter, content, encode(painter, style, tile), tile=tile).clamp(0, 1) for tile in (TILE, TILED)
     )
     return {"side": TILED, "steps_of_255": 255 * float((tiled - whole).abs().max())}
 
@@ -144,18 +142,15 @@ def report(store: Store) -> str:
         for method, name in (("refine", "refinement"), ("hybrid", "hybrid")):
             run = one[method]
             rows.append(
-                (f"{name}, {USUAL} px", f"{run['seconds']:.1f} s, loss {run['loss']:.4f}, {run['steps']} steps")
+                (f"{name}, {one['size']} px", f"{run['seconds']:.1f} s, loss {run['loss']:.4f}, {run['steps']} steps")
             )
     return table(("", "measured"), rows)
 
 
-def main() -> None:
-    arguments = parse()
-    inputs = {name: sha256(getattr(arguments, name)) for name in ("content", "style")}
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parse(argv)
     about = {
-        "machine": machine(arguments.threads),
-        "torch": torch_version(),
-        "images": inputs,
+        **conditions(arguments.threads, arguments.content, arguments.style),
         "model": sha256(arguments.model) if arguments.model else "of the package",
         "extractor": arguments.extractor,
     }
@@ -166,7 +161,7 @@ def main() -> None:
         if arguments.fresh:
             store.drop(part)
         if not store.get(part):
-            print(part, flush=True)
+            say(part)
             store.add(part, {**take(arguments), "commit": commit()})
     text = report(store)
     (arguments.out / "table.md").write_text(text + "\n")

@@ -2,8 +2,7 @@
 
     python benchmarks/pictures.py DIR
 
-Leaves DIR/content.png, the photograph of scikit-image that ``impasto demo`` paints, and DIR/style.png, one of impasto's
-own pictures.
+Leaves the two of ``impasto demo`` as DIR/content.png and DIR/style.png.
 """
 
 from __future__ import annotations
@@ -13,12 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from impasto import samples
-from impasto.cli.demo import STYLE, find_photograph
-from impasto.images import save_image
+from impasto import gallery
+from impasto.cli.demo import CONTENT, STYLE
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    Image.open(find_photograph()).convert("RGB").save(folder / "content.png")
-    save_image(folder / "style.png", samples.paint(STYLE, 768, 768), force=True)
+    for kind, name in (("content", CONTENT), ("style", STYLE)):
+        Image.open(gallery.path(name)).save(folder / f"{kind}.png")

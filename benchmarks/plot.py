@@ -13,7 +13,7 @@ import figures as f
 from programs import NAMES, PEERS
 from store import Store
 
-#: Colors that also a color-blind eye tells apart, and marks for those without any.
+#: Colors that also a color-blind eye tells apart, and markers for those without any.
 LOOKS = {
     "neural-style": ("#8a8f98", "s"),
     "pystiche": ("#b08d57", "D"),
@@ -36,7 +36,7 @@ def draw(store: Store, output: Path) -> str | None:
         pyplot().close(figure)
         return "no plot: no step has been measured yet"
     if bars:
-        marks(axes[0][1], bars)
+        draw_times(axes[0][1], bars)
     save(figure, output)
     return None
 
@@ -65,7 +65,7 @@ def save(figure: Any, output: Path) -> None:
 def steps_by_size(store: Store, axes: Any) -> bool:
     """A line for each program; whether there is any."""
     sizes = f.sizes(store, "step")
-    for program, (color, mark) in LOOKS.items():
+    for program, (color, marker) in LOOKS.items():
         points = [(size, f.step(store, size, program)) for size in sizes]
         known = [(size, step) for size, step in points if step is not None]
         if not known:
@@ -76,7 +76,7 @@ def steps_by_size(store: Store, axes: Any) -> bool:
             [1000 * (step.seconds - step.fastest) for step in steps],
             [1000 * (step.slowest - step.seconds) for step in steps],
         ]
-        axes.errorbar(places, milliseconds, reach, color=color, marker=mark, capsize=3, label=NAMES[program])
+        axes.errorbar(places, milliseconds, reach, color=color, marker=marker, capsize=3, label=NAMES[program])
     axes.set(xscale="log", yscale="log", xlabel="longest side, px", ylabel="ms a step", title="A step at the full size")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
@@ -91,27 +91,27 @@ def times_to_the_mark(store: Store) -> list[tuple[str, str, float, float | None]
     bars: list[tuple[str, str, float, float | None]] = []
     for size in f.sizes(store, "reach"):
         for peer in PEERS:
-            whole = f.whole(store, size, peer)
-            if whole is None:
+            taken = f.peer_time(store, size, peer)
+            if taken is None:
                 continue
             steps = store.get(f"peer/{size}/{peer}")[0]["steps"]
-            bars.append((f"{NAMES[peer]},\n{steps} steps, {size} px", peer, whole.seconds, None))
+            bars.append((f"{NAMES[peer]},\n{steps} steps, {size} px", peer, taken.seconds, None))
             for ours in f.TIME:
                 if here := f.reached(store, size, peer, ours):
                     label = f"{NAMES[ours]},\n{here.steps} steps"
-                    bars.append((label, ours, here.seconds, whole.seconds / here.seconds))
+                    bars.append((label, ours, here.seconds, taken.seconds / here.seconds))
     return bars
 
 
-def marks(axes: Any, bars: list[tuple[str, str, float, float | None]]) -> None:
+def draw_times(axes: Any, bars: list[tuple[str, str, float, float | None]]) -> None:
     """A line for each program, a peer and below it what is as good."""
     place, places = 0.0, []
     for _, program, seconds, times in bars:
         place += 1.6 if program in PEERS and places else 1
         places.append(place)
-        color, mark = LOOKS[program]
+        color, marker = LOOKS[program]
         axes.plot([1, seconds], [place, place], color=color, linewidth=4, alpha=0.35, solid_capstyle="butt")
-        axes.plot(seconds, place, color=color, marker=mark, markersize=8)
+        axes.plot(seconds, place, color=color, marker=marker, markersize=8)
         told = f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
         told += f", 1/{times:.0f}" if times else ""
         axes.annotate(told, (seconds, place), (9, 0), textcoords="offset points", va="center", fontsize=8)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from programs import Bench
-from runner import CLASSICS, HERE, measure, torch_version
+from runner import CLASSICS, CONTENT, HERE, STYLE, measure, say, torch_version
 
 ENVIRONMENT = HERE.parent / ".bench"
 
@@ -18,8 +18,7 @@ def prepare(arguments: argparse.Namespace) -> Bench:
     """Images, weights and the environment of the peers, or a line that says what is left out for want of them."""
     content, style = arguments.content, arguments.style
     if CLASSICS.is_dir():
-        content = content or CLASSICS / "contents" / "tubingen.jpg"
-        style = style or CLASSICS / "styles" / "starry_night.jpg"
+        content, style = content or CONTENT, style or STYLE
     elif not (content and style):
         folder = arguments.out / "pictures"
         measure([sys.executable, HERE / "pictures.py", folder], threads=arguments.threads)
@@ -61,7 +60,3 @@ def environment() -> Path | None:
             return None
         ready.touch()
     return python
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from peers import neural_style, pystiche_nst
-from runner import HERE, judge, stylize
-
-Record = dict[str, Any]
+from runner import HERE, judge, measure, stylize
+from store import Record
 
 PEERS = {"neural-style": neural_style.paint, "pystiche": pystiche_nst.paint}
 #: impasto's extractor, and further options.
@@ -60,6 +60,11 @@ class Bench:
     def peers(self) -> list[str]:
         """The peers that can run here."""
         return list(PEERS) if self.peer_python and self.weights else []
+
+    def limits(self, quick: bool) -> Record:
+        """The machine's own rates."""
+        command = [sys.executable, HERE / "limits.py", "--threads", str(self.threads), *(["--quick"] if quick else [])]
+        return json.loads(measure(command, threads=self.threads).lines[-1][1])
 
     def steps(self, program: str, size: int, count: int) -> Record:
         """``count`` steps at the full size: the time of one, the peak memory, and the time until a picture is saved."""

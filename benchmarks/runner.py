@@ -5,6 +5,7 @@ The scripts that use this import no torch: a child's peak memory counts that of 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -23,7 +24,9 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared"
 CLASSICS = SHARED / "data" / "classics"
-VGG19 = SHARED / "weights" / "vgg19-caffe.safetensors"
+CONTENT, STYLE = CLASSICS / "contents" / "tubingen.jpg", CLASSICS / "styles" / "starry_night.jpg"
+#: VGG-19 in the Caffe convention.
+WEIGHTS = SHARED / "weights" / "vgg19-caffe.safetensors"
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def stylize(
 ) -> dict[str, Any]:
     """``impasto stylize`` in a process of its own: what it cost, and its own account of the result.
 
-    ``--method instant`` knows no extractor, and takes no steps, so nothing is told of them.
+    Of steps nothing is told where nothing was refined.
     """
     command = [sys.executable, *program, "stylize", content, style, "-o", output, "--force", "--json"]
     command += ["--size", str(size), "--threads", str(threads), *options]
@@ -102,7 +105,8 @@ def stylize(
     load = os.getloadavg()[0]
     run = measure(command, threads=threads)
     records = [json.loads(line) for _, line in run.lines]
-    steps = [record for record in records if "step" in record]
+    # Tiles of a picture that is painted in one pass have no losses.
+    steps = [record for record in records if record["event"] == "progress" and record["losses"]]
     told = {
         "picture": str(output),
         "size": size,
@@ -140,17 +144,11 @@ def judge(
     *,
     threads: int,
     objective: bool = False,
-    weights: Path = VGG19,
-) -> list[dict[str, object]]:
-    """What judge.py says of the pictures, in a process of its own; with ``objective``, everything that it can say."""
+    weights: Path = WEIGHTS,
+) -> list[dict[str, Any]]:
+    """What judge.py says of the pictures, in a process of its own; with ``objective``, neural-style's loss too."""
     command = [sys.executable, HERE / "judge.py", *outputs, "--content", content, "--style", style, "--json"]
-    command += [
-        "--weights",
-        weights,
-        "--threads",
-        str(threads),
-        *(["--objective", "--filters", "bicubic,lanczos,bilinear"] if objective else []),
-    ]
+    command += ["--weights", weights, "--threads", str(threads), *(["--objective"] if objective else [])]
     return [json.loads(line) for _, line in measure(command, threads=threads).lines]
 
 
@@ -164,6 +162,16 @@ def machine(threads: int) -> dict[str, object]:
         ]
         model = names[0] if names else model
     return {"cpu": model, "cores": os.cpu_count(), "threads": threads, "system": platform.system()}
+
+
+def conditions(threads: int, content: Path, style: Path) -> dict[str, Any]:
+    """What the records in one store have in common."""
+    images = {"content": content, "style": style}
+    return {
+        "machine": machine(threads),
+        "torch": torch_version(),
+        **{name: {"name": path.stem, "sha256": sha256(path)} for name, path in images.items()},
+    }
 
 
 def torch_version(python: str | Path = sys.executable) -> str:
@@ -190,5 +198,20 @@ def write_json(path: Path, value: object) -> None:
     beside.replace(path)
 
 
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def default_threads() -> int:
     return os.cpu_count() or 1
+
+
+def command_line(doc: str, out: str, *, pair: bool = False) -> argparse.ArgumentParser:
+    """The options that most scripts have; the first line of ``doc`` says what the script is for."""
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    if pair:
+        parser.add_argument("--content", type=Path, default=CONTENT, help="the photograph")
+        parser.add_argument("--style", type=Path, default=STYLE, help="the painting")
+    parser.add_argument("--threads", type=int, default=default_threads())
+    parser.add_argument("--out", type=Path, default=Path("runs") / out)
+    return parser

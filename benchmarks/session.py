@@ -7,17 +7,16 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from figures import TIME
 from marks import Quality, fewest_steps, ladder
-from prepare import say
-from programs import PEERS, Bench, Record
-from runner import HERE, commit, measure
-from store import Store
+from programs import PEERS, Bench
+from runner import commit, say
+from store import Record, Store
 
 #: A picture with more of the photograph's own style than this is no mark: the descent has failed.
 UNPAINTED = 0.9
@@ -56,14 +55,12 @@ class Session:
         if len(self.store.get(key)) > turn:
             return
         say(f"{datetime.now():%H:%M}  {key.replace('/', '  ')}  {turn + 1}")
-        at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        at = datetime.now(UTC).isoformat(timespec="seconds")
         self.store.add(key, {**action(), "commit": self.commit, "at": at})
 
     def limits(self, turn: int) -> None:
         """The machine's own."""
-        command = [sys.executable, HERE / "limits.py", "--threads", str(self.arguments.threads)]
-        command += ["--quick"] if self.arguments.quick else []
-        self.once("limits", turn, lambda: json.loads(measure(command, threads=self.arguments.threads).lines[-1][1]))
+        self.once("limits", turn, partial(self.bench.limits, self.arguments.quick))
 
     def step(self, turn: int) -> None:
         """A few steps at the full size."""

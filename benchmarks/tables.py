@@ -95,7 +95,7 @@ def mark_table(store: Store) -> str:
     rows = []
     for size in f.sizes(store, "peer"):
         for peer in PEERS:
-            pictures, whole = store.get(f"peer/{size}/{peer}"), f.whole(store, size, peer)
+            pictures, taken = store.get(f"peer/{size}/{peer}"), f.peer_time(store, size, peer)
             if not pictures:
                 continue
             picture = pictures[0]
@@ -103,13 +103,13 @@ def mark_table(store: Store) -> str:
                 rows.append((f"{size} px", f"**{NAMES[peer]}**", f"failed: {picture['failed']}", "", "", "", "", ""))
                 continue
             quality = (f"{picture['style_share']:.3f}", f"{picture['content_error']:.3f}")
-            taken = f"{whole.seconds:.0f}" if whole else f"{picture['seconds']:.0f}"
-            rows.append((f"{size} px", f"**{NAMES[peer]}**", str(picture["steps"]), "", *quality, taken, ""))
+            seconds = taken.seconds if taken else picture["seconds"]
+            rows.append((f"{size} px", f"**{NAMES[peer]}**", str(picture["steps"]), "", *quality, f"{seconds:.0f}", ""))
             for ours in f.TIME:
                 here = f.reached(store, size, peer, ours)
                 if here:
                     own = (f"{here.style_share:.3f}", f"{here.content_error:.3f}", f"{here.seconds:.1f}")
-                    times = f"{whole.seconds / here.seconds:.1f}" if whole else ""
+                    times = f"{taken.seconds / here.seconds:.1f}" if taken else ""
                     rows.append(("", NAMES[ours], str(here.steps), f"{here.weight:.3g}", *own, times))
                 elif store.get(f"found/{size}/{peer}/{ours}"):
                     rows.append(("", NAMES[ours], "not reached", "", "", "", "", ""))

@@ -9,9 +9,9 @@ OUT/plot.webp; --docs copies the plot to docs/tradeoff.webp.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from impasto.files.cards import read_card
 from impasto.networks.autoencoder import AutoEncoder
 from plot import pyplot, save
-from runner import HERE
+from runner import HERE, command_line
 from tables import table
 
 LOOKS = {"plain": ("#8a8f98", "s"), "residual": ("#1f5fa8", "o"), "residual, with a critic": ("#d1495b", "^")}
@@ -61,7 +61,7 @@ def read(path: Path) -> Judged:
 def draw(networks: list[Judged], output: Path) -> None:
     """Content error over style share: a line for each kind, with λ at every point."""
     figure, axes = pyplot().subplots(figsize=(5.6, 4.2))
-    for kind, (color, mark) in LOOKS.items():
+    for kind, (color, marker) in LOOKS.items():
         points = [network for network in networks if network.kind == kind]
         if not points:
             continue
@@ -69,7 +69,7 @@ def draw(networks: list[Judged], output: Path) -> None:
             [point.style_share for point in points],
             [point.content_error for point in points],
             color=color,
-            marker=mark,
+            marker=marker,
             label=kind,
         )
         for point in points:
@@ -84,12 +84,11 @@ def draw(networks: list[Judged], output: Path) -> None:
     save(figure, output)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = command_line(__doc__, "tradeoff")
     parser.add_argument("networks", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--docs", action="store_true", help="write the plot into docs/ too")
-    parser.add_argument("--out", type=Path, default=Path("runs/tradeoff"))
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     networks = sorted(read(path) for path in arguments.networks)
     if len({network.judge for network in networks}) > 1:
         sys.exit("these networks were judged by different extractors; train them with the same --judge")

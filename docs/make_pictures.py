@@ -3,7 +3,7 @@
     python docs/make_pictures.py                      makes what is missing
     python docs/make_pictures.py --only hero --force  makes one again
 
-The photographs come with scikit-image, the paintings with impasto. Thirteen runs: one at 640 px, twelve at 320 px.
+Photographs and paintings come from the gallery of impasto. Eighteen runs: one at 640 px, seventeen at 320 px.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ import argparse
 import io
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import impasto
-from impasto import samples
-from impasto.images import to_pil
+from impasto import gallery
 
 FOLDER = Path(__file__).resolve().parent
 #: Longest sides in pixels of the large picture, and of those in rows.
@@ -29,10 +27,10 @@ LARGE, SMALL = 640, 320
 STEPS: int | None = None
 GAP = 8
 HEAVIEST = 300_000  # bytes a picture
-#: What each picture is made of. All three photographs may be used by anybody for anything.
-HERO = ("rocket.jpg", "strokes")
-ROWS = ("coffee.png", "strokes")
-MANY = "chelsea.png"
+#: What each picture is made of, by the names of the gallery.
+HERO = ("astronaut", "starry_night")
+ROWS = ("coffee", "composition_vii")
+MANY = "coffee"
 LAMBDAS = ("1e-5", "1e-4", "1e-3", "1e-2")
 
 
@@ -44,16 +42,14 @@ class Painter:
         self.done: dict[tuple[Any, ...], Image.Image] = {}
 
     def __call__(self, photo: str, style: str, size: int, **settings: Any) -> Image.Image:
-        """A photograph in the style of one of the package's own paintings."""
+        """A photograph of the gallery in the style of one of its paintings."""
         settings = {"content_weight": 1e-3, "preserve_color": "none", **settings}
         key = (photo, style, size, *settings.values())
         if key not in self.done:
             say(f"{photo} in the style of {style}, {size} px, {settings}")
-            whole = photograph(photo).size
-            width, height = (round(side * size / max(whole)) for side in whole)
             result = impasto.stylize(
-                photograph_path(photo),
-                samples.paint(style, height, width),
+                f"{gallery.PREFIX}{photo}",
+                f"{gallery.PREFIX}{style}",
                 size=size,
                 steps=STEPS,
                 extractor=self.extractor,
@@ -90,13 +86,11 @@ def hero(painter: Painter) -> Image.Image:
     photo, style = HERO
     large = painter(photo, style, LARGE)
     beside = (large.height - GAP) // 2
-    column = [
-        ImageOps.contain(picture, (large.width, beside)) for picture in (photograph(photo), painting(style, large.size))
-    ]
-    sheet = Image.new("RGB", (large.width + GAP + max(picture.width for picture in column), large.height), "white")
+    column = [ImageOps.contain(picture(name), (large.width, beside)) for name in (photo, style)]
+    sheet = Image.new("RGB", (large.width + GAP + max(cell.width for cell in column), large.height), "white")
     sheet.paste(large, (0, 0))
-    for top, picture in zip((0, large.height - beside), column, strict=True):
-        sheet.paste(picture, (large.width + GAP, top))
+    for top, cell in zip((0, large.height - beside), column, strict=True):
+        sheet.paste(cell, (large.width + GAP, top))
     return sheet
 
 
@@ -113,22 +107,22 @@ def lambdas(painter: Painter) -> Image.Image:
 
 
 def styles(painter: Painter) -> Image.Image:
-    """One photograph in the style of each of the package's own paintings, with the painting in the corner."""
+    """One photograph in the style of each painting of the gallery, with the painting in the corner."""
     cells = []
-    for style in samples.names():
-        picture = painter(MANY, style, SMALL).copy()
-        side = picture.height * 2 // 5
-        inset = ImageOps.expand(painting(style, (256, 256)).resize((side, side), Image.Resampling.LANCZOS), 2, "white")
-        picture.paste(inset, (picture.width - inset.width, picture.height - inset.height))
-        cells.append((picture, style))
-    return grid(cells, columns=3)
+    for style in gallery.names("painting"):
+        cell = painter(MANY, style, SMALL).copy()
+        side = cell.height * 2 // 5
+        inset = ImageOps.expand(ImageOps.fit(picture(style), (side, side)), 2, "white")
+        cell.paste(inset, (cell.width - inset.width, cell.height - inset.height))
+        cells.append((cell, style))
+    return grid(cells, columns=4)
 
 
 def color(painter: Painter) -> Image.Image:
     """The photograph, and its three treatments of color."""
     photo, style = ROWS
     plain = painter(photo, style, SMALL, content_weight=1e-3)
-    cells = [(photograph(photo).resize(plain.size, Image.Resampling.LANCZOS), "the photograph")]
+    cells = [(picture(photo).resize(plain.size, Image.Resampling.LANCZOS), "the photograph")]
     cells.append((plain, "--preserve-color none"))
     for mode in ("luminance", "histogram"):
         cells.append((painter(photo, style, SMALL, preserve_color=mode), f"--preserve-color {mode}"))
@@ -143,24 +137,10 @@ PICTURES: dict[str, Callable[[Painter], Image.Image]] = {
 }
 
 
-def photograph(name: str) -> Image.Image:
-    """One of the photographs inside scikit-image."""
-    with Image.open(photograph_path(name)) as image:
+def picture(name: str) -> Image.Image:
+    """One of the gallery's pictures."""
+    with Image.open(gallery.path(name)) as image:
         return image.convert("RGB")
-
-
-def photograph_path(name: str) -> Path:
-    """Where it lies."""
-    spec = find_spec("skimage")
-    if spec is None or spec.origin is None:
-        sys.exit("the photographs come with scikit-image: pip install '.[demo]'")
-    return Path(spec.origin).parent / "data" / name
-
-
-def painting(name: str, size: tuple[int, int]) -> Image.Image:
-    """One of the package's own paintings, (width, height) pixels large."""
-    width, height = size
-    return to_pil(samples.paint(name, height, width))
 
 
 def grid(cells: Sequence[tuple[Image.Image, str]], columns: int) -> Image.Image:

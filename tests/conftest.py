@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from impasto.features.compact import FORMAT
 from impasto.features.extractor import Extractor
+from impasto.files.cards import pack
+from impasto.images import save_image
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
@@ -46,6 +49,28 @@ class TinyExtractor(Extractor):
 @pytest.fixture(scope="session")
 def tiny() -> TinyExtractor:
     return TinyExtractor()
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tiny: TinyExtractor, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of weights that ``extractor=tiny_file`` reads: a compact extractor with the convolutions of the tiny one."""
+    tensors = {}
+    for layer, kernel in tiny.convolutions.items():
+        tensors[f"{layer}.weight"], tensors[f"{layer}.bias"] = kernel.detach().clone(), torch.zeros(len(kernel))
+        tensors[f"{layer}.projection"] = torch.eye(len(kernel))
+    architecture = [[layer, len(kernel)] for layer, kernel in tiny.convolutions.items()]
+    path = tmp_path_factory.mktemp("extractor") / "tiny.safetensors"
+    path.write_bytes(pack(tensors, {"format": FORMAT, "architecture": architecture}))
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path, pair: tuple[Tensor, Tensor]) -> tuple[Path, Path]:
+    """photo.png and painting.png, the pair as files."""
+    paths = tmp_path / "photo.png", tmp_path / "painting.png"
+    for path, image in zip(paths, pair, strict=True):
+        save_image(path, image)
+    return paths
 
 
 @pytest.fixture(scope="session")

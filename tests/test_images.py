@@ -230,7 +230,7 @@ def test_existing_file_needs_force(tmp_path: Path) -> None:
     path.write_bytes(b"precious")
     with pytest.raises(ImpastoError) as caught:
         save_image(path, IMAGE)
-    assert str(caught.value) == f"{path}: exists already; give --force to replace it"
+    assert str(caught.value) == f"{path}: exists already; give force to replace it"
     assert path.read_bytes() == b"precious"
     save_image(path, IMAGE, force=True)
     assert torch.equal(load_image(path).tensor, IMAGE)
@@ -340,7 +340,7 @@ def test_fit_size_refuses_too_many_pixels() -> None:
     assert fit_size(3, 4, 40, 1200) == (30, 40)
     with pytest.raises(
         ImpastoError,
-        match="size: 41 makes 41 x 31 pixels, more than the limit of 1200; give a smaller --size or a larger --max-pix",
+        match="size: 41 makes 41 x 31 pixels, more than the limit of 1200; give a smaller one or a larger max_pixels",
     ):
         fit_size(3, 4, 41, 1200)
 

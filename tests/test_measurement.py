@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
 
-from impasto import measurement
+import impasto
 from impasto.images import resize
-from impasto.measurement import measure
+from impasto.measurement import Measurement
 
 
-@pytest.fixture(autouse=True)
-def use_tiny(monkeypatch: pytest.MonkeyPatch, tiny) -> None:
-    monkeypatch.setattr(measurement, "load_extractor", lambda name: tiny)
+@pytest.fixture
+def measure(tiny_file: str) -> Callable[..., Measurement]:
+    """With the tiny extractor."""
+    return partial(impasto.measure, extractor=tiny_file)
 
 
-def test_the_photograph_itself(pair: tuple[Tensor, Tensor]) -> None:
+def test_the_photograph_itself(measure: Callable[..., Measurement], pair: tuple[Tensor, Tensor]) -> None:
     content, style = pair
     found = measure(content, content, style)
     assert found.content_error == 0
@@ -23,7 +27,7 @@ def test_the_photograph_itself(pair: tuple[Tensor, Tensor]) -> None:
     assert found.total_loss == pytest.approx(found.style_loss)
 
 
-def test_the_painting_itself(pair: tuple[Tensor, Tensor]) -> None:
+def test_the_painting_itself(measure: Callable[..., Measurement], pair: tuple[Tensor, Tensor]) -> None:
     content, style = pair
     found = measure(style, content, style)
     assert found.style_share == pytest.approx(0, abs=1e-9)
@@ -32,13 +36,15 @@ def test_the_painting_itself(pair: tuple[Tensor, Tensor]) -> None:
     assert found.total_loss == pytest.approx(1e-3 * 100 * found.content_loss)
 
 
-def test_photograph_and_painting_are_brought_to_the_outputs_size(pair: tuple[Tensor, Tensor]) -> None:
+def test_photograph_and_painting_are_brought_to_the_outputs_size(
+    measure: Callable[..., Measurement], pair: tuple[Tensor, Tensor]
+) -> None:
     content, style = pair
     small = resize(content, (24, 32))
     assert measure(small, content, style).content_error == 0
 
 
-def test_two_paintings(pair: tuple[Tensor, Tensor]) -> None:
+def test_two_paintings(measure: Callable[..., Measurement], pair: tuple[Tensor, Tensor]) -> None:
     content, style = pair
     alone = measure(content, content, style)
     both = measure(content, content, [style, torch.ones_like(style)], style_weights=[1, 0])

@@ -169,13 +169,13 @@ class TestLocate:
         assert locate(moved, beside=tmp_path, override=tmp_path / "moved.jpg") == tmp_path / "moved.jpg"
 
     def test_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(ImpastoError, match=r"^gone\.jpg is not there: say where it lies now with --style FILE$"):
-            locate(Input("gone.jpg", HASH), beside=tmp_path, option="--style")
+        with pytest.raises(ImpastoError, match=r"^gone\.jpg is not there: say where it lies now with style$"):
+            locate(Input("gone.jpg", HASH), beside=tmp_path, option="style")
 
     def test_changed(self, tmp_path: Path) -> None:
         there = tmp_path / "a.jpg"
         self.write(there)
-        with pytest.raises(ImpastoError, match=rf"^{re.escape(str(there))} is not the file .* with --content$"):
+        with pytest.raises(ImpastoError, match=rf"^{re.escape(str(there))} is not the file .* with content$"):
             locate(Input(str(there), HASH), beside=tmp_path)
         with pytest.raises(ImpastoError, match="is not the file"):
             locate(Input("gone.jpg", HASH), beside=tmp_path, override=there)

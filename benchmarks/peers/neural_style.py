@@ -18,8 +18,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from peers.record import Told, command_line, keep, show, unresolved  # noqa: E402
-from runner import VGG19, Run, sha256  # noqa: E402
+from peers.record import Told, keep, peer_command_line, show, unresolved  # noqa: E402
+from runner import WEIGHTS, Run, sha256  # noqa: E402
 
 #: The name tells neural-style the architecture; it must hold "vgg" and "19".
 MODEL_NAME = "vgg19-d01eb7cb.pth"
@@ -34,7 +34,7 @@ def paint(
     steps: int,
     threads: int,
     python: Path,
-    weights: Path = VGG19,
+    weights: Path = WEIGHTS,
     seed: int = 0,
     more: tuple[str, ...] = (),
 ) -> dict[str, object]:
@@ -83,7 +83,7 @@ def listen(run: Run) -> Told:
 
 
 def main() -> None:
-    parser = command_line(__doc__)
+    parser = peer_command_line(__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--options",

@@ -14,8 +14,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from peers.record import Told, command_line, keep, show, unresolved  # noqa: E402
-from runner import VGG19, Run  # noqa: E402
+from peers.record import Told, keep, peer_command_line, show, unresolved  # noqa: E402
+from runner import WEIGHTS, Run  # noqa: E402
 
 
 def paint(
@@ -27,7 +27,7 @@ def paint(
     steps: int,
     threads: int,
     python: Path,
-    weights: Path = VGG19,
+    weights: Path = WEIGHTS,
 ) -> dict[str, object]:
     """One run: what it cost and what it said. The record is also written beside the picture."""
     python, output = unresolved(python), output.resolve()
@@ -60,7 +60,7 @@ def listen(run: Run) -> Told:
 
 
 def main() -> None:
-    show(paint(**vars(command_line(__doc__).parse_args())))
+    show(paint(**vars(peer_command_line(__doc__).parse_args())))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from runner import (  # noqa: E402
-    VGG19,
+    WEIGHTS,
     Run,
     default_threads,
     machine,
@@ -104,7 +104,7 @@ def unresolved(python: Path) -> Path:
     return Path(os.path.abspath(python))  # noqa: PTH100
 
 
-def command_line(description: str) -> argparse.ArgumentParser:
+def peer_command_line(description: str) -> argparse.ArgumentParser:
     """The options that every peer's script has; their names are those of its ``paint``'s parameters."""
     parser = argparse.ArgumentParser(description=description.partition("\n")[0])
     parser.add_argument("content", type=Path)
@@ -121,7 +121,7 @@ def command_line(description: str) -> argparse.ArgumentParser:
         required=True,
         help="python of the environment that setup.sh made",
     )
-    parser.add_argument("--weights", type=Path, default=VGG19, help="VGG-19 in the Caffe convention (safetensors)")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="VGG-19 in the Caffe convention (safetensors)")
     return parser
 
 

@@ -11,34 +11,41 @@ from typing import TYPE_CHECKING, Any
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
-    from impasto import samples
+    from impasto import gallery
     from impasto.features import load_extractor
+    from impasto.job import Job
     from impasto.measurement import measure
-    from impasto.painting import Painting, Progress, stylize
+    from impasto.paint import stylize
+    from impasto.painting import Painting, Progress
     from impasto.recipe import Recipe
+    from impasto.settings import Settings
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ImpastoError",
+    "Job",
     "Painting",
     "Progress",
     "Recipe",
+    "Settings",
     "__version__",
+    "gallery",
     "load_extractor",
     "measure",
-    "samples",
     "stylize",
 ]
 
 _HOMES = {
     "Painting": "impasto.painting",
-    "Progress": "impasto.painting",
+    "Job": "impasto.job",
+    "Progress": "impasto.job",
     "Recipe": "impasto.recipe",
+    "Settings": "impasto.settings",
+    "gallery": "impasto.gallery",
     "load_extractor": "impasto.features",
     "measure": "impasto.measurement",
-    "samples": "impasto.samples",
-    "stylize": "impasto.painting",
+    "stylize": "impasto.paint",
 }
 
 
@@ -46,7 +53,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(_HOMES[name])
-    return module if name == "samples" else getattr(module, name)
+    return module if name == "gallery" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

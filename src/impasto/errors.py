@@ -32,9 +32,16 @@ class ImpastoError(ValueError):
         self.text, self.setting = text, setting
 
     def __str__(self) -> str:
-        return self.spelled(lambda name, value: name if value is None else f"{name}={value!r}")
+        return self.spelled(_in_python)
 
     def spelled(self, spell: Callable[[str, str | None], str]) -> str:
         """The message with every setting, and the value that it is to have, as ``spell`` writes them."""
         text = _SETTING.sub(lambda match: spell(match[1], match[2]), self.text)
         return text if self.setting is None else f"{spell(self.setting, None)}: {text}"
+
+
+def _in_python(name: str, value: str | None) -> str:
+    """``size``, ``size=64``, ``method='instant'``."""
+    if value is None:
+        return name
+    return f"{name}={value if value.isdecimal() else repr(value)}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,17 +16,22 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from impasto import gallery
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 from impasto.files.decoding import SMALLEST_SIDE, decode_file, decode_pil, guarded, open_file, open_image
 from impasto.files.encoding import FORMATS, LARGEST_SIDE, embedded_text, encode
 from impasto.files.hashing import stream_sha256
+from impasto.settings import Settings
 
 __all__ = [
     "MAX_PIXELS",
     "Picture",
+    "Source",
     "check_output_path",
     "fit_size",
+    "image_size",
+    "listed",
     "load_image",
     "read_recipe_text",
     "resize",
@@ -33,7 +40,10 @@ __all__ = [
 ]
 
 #: The most pixels that are decoded unless the caller allows more.
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = Settings.max_pixels
+
+#: What a picture may be given as.
+Source = str | os.PathLike[str] | Image.Image | Tensor | NDArray[Any]
 
 # Rows that are rounded at a time.
 _STRIP = 256
@@ -50,7 +60,7 @@ class Picture:
         tensor: (1, 3, H, W) float32, sRGB in [0, 1], upright, on the CPU; what was transparent is composited over the
             mean of the visible colors.
         alpha: (1, 1, H, W) float32 in [0, 1]; None where the source has no alpha channel.
-        name: the path as the user gave it; "" for a PIL image or a tensor.
+        name: the path, or ``gallery:NAME``, as the user gave it; "" for a PIL image or a tensor.
         sha256: of the file's bytes; of the pixels where there was no file.
         notices: plain lines worth telling.
     """
@@ -62,9 +72,13 @@ class Picture:
     notices: tuple[str, ...] = ()
 
 
-def load_image(
-    source: str | Path | Image.Image | Tensor, *, max_pixels: int = MAX_PIXELS, role: str = "image"
-) -> Picture:
+def listed(styles: Source | Sequence[Source]) -> list[Source]:
+    """One painting or several, as a list."""
+    alone = isinstance(styles, str | os.PathLike | Image.Image | Tensor | np.ndarray)
+    return [styles] if alone else list(styles)  # type: ignore[list-item, arg-type]
+
+
+def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "image") -> Picture:
     """Read a picture.
 
     Files may be JPEG, PNG, WebP or TIFF (GIF and BMP are read too) in any bit depth and color mode. EXIF's orientation
@@ -72,14 +86,17 @@ def load_image(
     notice; a broken color profile is ignored, with a notice.
 
     Args:
-        source: a path, a PIL image, or a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1].
+        source: a path, ``gallery:NAME``, a PIL image, a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], or an array (H, W, 3) of
+            floats in [0, 1] or of uint8.
         max_pixels: the most pixels to decode; held against the header before anything is decoded.
         role: what to call the picture in messages: content, style, ...
 
     Raises:
-        ImpastoError: missing, a folder, empty, not an image, damaged, less than 2 pixels wide or high, or more than
+        ImpastoError: missing, not in the gallery, a folder, empty, not an image, damaged, less than 2 pixels wide or high, or more than
             ``max_pixels``; a tensor of another shape or type, with NaN or Inf, or out of range.
     """
+    if isinstance(source, np.ndarray):
+        source = _from_array(source, role)
     if isinstance(source, Tensor):
         tensor = _checked(source, role, max_pixels)
         return Picture(tensor, None, "", _hash_pixels(tensor, None))
@@ -89,11 +106,13 @@ def load_image(
     elif isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         label = f"{role} {name}"
-        with open_file(Path(name), label) as file:
+        with open_file(gallery.resolve(name), label) as file:
             pixels = decode_file(file, label, max_pixels)
             sha256 = stream_sha256(file)
     else:
-        raise ImpastoError(f"{role}: {type(source).__name__} is no picture; give a path, a PIL image or a torch tensor")
+        raise ImpastoError(
+            f"{role}: {type(source).__name__} is no picture; give a path, a PIL image, a tensor or an array"
+        )
     tensor = torch.from_numpy(pixels.color)[None]
     alpha = None if pixels.alpha is None else torch.from_numpy(pixels.alpha)[None]
     notices = tuple(f"{label}: {notice}" for notice in pixels.notices)
@@ -114,7 +133,7 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
 
 
 def save_image(
-    path: str | Path,
+    path: str | os.PathLike[str],
     image: Tensor,
     *,
     alpha: Tensor | None = None,
@@ -151,7 +170,7 @@ def save_image(
     write_atomically(Path(path), encode(samples, kind, recipe, quality))
 
 
-def check_output_path(path: str | Path, *, force: bool, depth: int, longest: int = 0) -> None:
+def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, longest: int = 0) -> None:
     """Refuse, before any work is done, what ``save_image`` could not write.
 
     Args:
@@ -182,7 +201,19 @@ def check_output_path(path: str | Path, *, force: bool, depth: int, longest: int
     if not os.access(path.parent, os.W_OK):
         raise ImpastoError(f"{path}: the folder {path.parent} cannot be written to; choose another")
     if path.exists() and not force:
-        raise ImpastoError(f"{path}: exists already; give --force to replace it")
+        raise ImpastoError(f"{path}: exists already; give `force` to replace it")
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of a picture file, or ``gallery:NAME``, from its header.
+
+    Raises:
+        ImpastoError: the file is missing or no image.
+    """
+    label = os.fspath(path)
+    with open_file(gallery.resolve(path), label) as file, guarded(label):
+        image = open_image(file, label)
+        return (0, 0) if image is None else image.size
 
 
 def read_recipe_text(path: str | Path) -> str | None:
@@ -206,7 +237,7 @@ def fit_size(height: int, width: int, longest: int, max_pixels: int | None = Non
         ImpastoError: ``longest`` is negative, or makes more than ``max_pixels``.
     """
     if longest < 0:
-        raise ImpastoError(f"size: {longest} is negative; give the longest side in pixels, or 0 to keep the size")
+        raise ImpastoError(f"{longest} is negative; give the longest side in pixels, or 0 to keep the size", "size")
     if longest == 0:
         return height, width
     long = max(height, width)
@@ -214,8 +245,9 @@ def fit_size(height: int, width: int, longest: int, max_pixels: int | None = Non
     h, w = (max(1, (2 * side * longest + long) // (2 * long)) for side in (height, width))
     if max_pixels is not None and h * w > max_pixels:
         raise ImpastoError(
-            f"size: {longest} makes {w} x {h} pixels, more than the limit of {max_pixels}; "
-            "give a smaller --size or a larger --max-pixels"
+            f"{longest} makes {w} x {h} pixels, more than the limit of {max_pixels}; "
+            "give a smaller one or a larger `max_pixels`",
+            setting="size",
         )
     return h, w
 
@@ -225,6 +257,14 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     return F.interpolate(image, size=tuple(size), mode="bicubic", align_corners=False, antialias=True).clamp_(0, 1)
+
+
+def _from_array(array: NDArray[Any], label: str) -> Tensor:
+    """(H, W, 3) as a tensor (3, H, W)."""
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise ImpastoError(f"{label}: an array of shape {array.shape}; give (height, width, 3)")
+    planes = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    return planes.float() / 255 if planes.dtype == torch.uint8 else planes
 
 
 def _checked(image: Tensor, label: str, max_pixels: int | None = None, channels: int = 3) -> Tensor:
@@ -238,7 +278,7 @@ def _checked(image: Tensor, label: str, max_pixels: int | None = None, channels:
     if max_pixels is not None and batch[2] * batch[3] > max_pixels:
         raise ImpastoError(
             f"{label}: {batch[3]} x {batch[2]} pixels are more than the limit of {max_pixels}; "
-            "scale it down or raise --max-pixels"
+            "scale it down or raise `max_pixels`"
         )
     if min(batch[2:]) < (SMALLEST_SIDE if max_pixels is not None else 1):
         raise ImpastoError(f"{label}: is only {batch[3]} x {batch[2]} pixels; give a picture of at least 2 x 2")

@@ -1,6 +1,6 @@
 """The metric of Gatys et al. 2015, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576).
 
-Pure functions on feature maps first, thin modules that hold a target second. Nothing here knows a network.
+Pure functions on feature maps. Nothing here knows a network.
 
 Two normalizations, for every term:
 
@@ -15,14 +15,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = [
     "RELATIVE_CONTENT_SCALE",
-    "ContentLoss",
     "Normalization",
-    "StyleLoss",
     "blend_grams",
     "content_loss",
     "gram_matrix",
@@ -242,80 +240,3 @@ def blend_grams(grams: list[Tensor], weights: list[float]) -> Tensor:
     """
     total = sum(weights)
     return torch.stack([gram * (weight / total) for gram, weight in zip(grams, weights, strict=True)]).sum(0)
-
-
-class ContentLoss(nn.Module):
-    """:func:`content_loss` against fixed feature maps, by layer.
-
-    Args:
-        targets: layer -> feature maps of the content.
-        weights: layer -> weight.
-        metrics: layer -> metric, or None.
-    """
-
-    def __init__(
-        self,
-        targets: Mapping[str, Tensor],
-        weights: Mapping[str, float],
-        normalization: Normalization = "relative",
-        metrics: Mapping[str, Tensor | None] | None = None,
-    ) -> None:
-        super().__init__()
-        self.targets, self.weights, self.normalization = dict(targets), dict(weights), normalization
-        self.metrics = dict(metrics or {})
-        self.energies = {layer: target_energy(maps, self.metrics.get(layer)) for layer, maps in targets.items()}
-
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Weighted sum over the layers."""
-        terms = [
-            weight
-            * content_loss(
-                features[layer].float(),
-                self.targets[layer],
-                self.normalization,
-                metric=self.metrics.get(layer),
-                energy=self.energies[layer],
-            )
-            for layer, weight in self.weights.items()
-        ]
-        return torch.stack(terms).sum()
-
-
-class StyleLoss(nn.Module):
-    """:func:`style_loss` against fixed Gram matrices, by layer.
-
-    Args:
-        targets: layer -> Gram matrix of the style.
-        weights: layer -> weight w_l of the article.
-        channels: layer -> N of the article, where it is not the size of the matrices.
-        metrics: layer -> metric, or None.
-    """
-
-    def __init__(
-        self,
-        targets: Mapping[str, Tensor],
-        weights: Mapping[str, float],
-        normalization: Normalization = "relative",
-        channels: Mapping[str, int] | None = None,
-        metrics: Mapping[str, Tensor | None] | None = None,
-    ) -> None:
-        super().__init__()
-        self.targets, self.weights, self.normalization = dict(targets), dict(weights), normalization
-        self.channels, self.metrics = dict(channels or {}), dict(metrics or {})
-        self.energies = {layer: target_energy(gram, self.metrics.get(layer)) for layer, gram in targets.items()}
-
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Weighted sum over the layers."""
-        terms = [
-            weight
-            * style_loss(
-                gram_matrix(features[layer].float()),
-                self.targets[layer],
-                self.normalization,
-                channels=self.channels.get(layer),
-                metric=self.metrics.get(layer),
-                energy=self.energies[layer],
-            )
-            for layer, weight in self.weights.items()
-        ]
-        return torch.stack(terms).sum()

@@ -6,7 +6,8 @@ import ctypes
 import mmap
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -16,10 +17,12 @@ import torch
 from impasto.errors import ImpastoError
 
 __all__ = [
+    "forked",
     "give_memory_back",
     "has_fast_bf16",
     "keep_freed_memory",
     "machine_memory",
+    "own_torch",
     "resident_memory",
     "resolve_device",
     "resolve_precision",
@@ -33,6 +36,53 @@ CONTAINER_LIMITS = (
 
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
+
+#: Whether this process is the child of one that had loaded this module.
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def forked() -> bool:
+    """Whether this process is the child of a fork of one that had loaded this module."""
+    return _forked
+
+
+@contextmanager
+def own_torch(threads: int | None = None) -> Iterator[None]:
+    """Torch as the library needs it, whatever the caller has set; afterwards all is as it was.
+
+    Gradients are on, inference mode and autocast are off, tensors are float32 on the CPU unless said otherwise, and the
+    global random numbers do not advance.
+
+    Args:
+        threads: CPU threads to take; None for what torch is set to. In the child of a fork torch's threads are gone,
+            and work that is given to them never ends: there it is one.
+    """
+    dtype, count = torch.get_default_dtype(), torch.get_num_threads()
+    with ExitStack() as stack:
+        stack.callback(torch.set_default_dtype, dtype)
+        stack.callback(torch.set_num_threads, count)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":  # It costs a little at every call of torch.
+            stack.enter_context(torch.device("cpu"))
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        torch.set_default_dtype(torch.float32)
+        wanted = 1 if _forked else threads
+        if wanted is not None:
+            torch.set_num_threads(wanted)
+        yield
 
 
 def resolve_device(name: str) -> Device:
@@ -50,7 +100,8 @@ def resolve_device(name: str) -> Device:
         return next(device for device in reversed(there) if there[device])
     device = next((device for device in there if device == name and there[device]), None)
     if device is None:
-        raise ImpastoError(f"--device {name}: not on this machine; there is {', '.join(d for d in there if there[d])}")
+        there_is = ", ".join(device for device in there if there[device])
+        raise ImpastoError(f"{name} is not on this machine; there is {there_is}", setting="device")
     return device
 
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from impasto.features import load_extractor
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
-from impasto.images import load_image, resize
+from impasto.images import MAX_PIXELS, Source, listed, load_image, resize
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, style_share, total_loss
-from impasto.painting import Source, listed
+from impasto.machine import own_torch
 from impasto.refine.pyramid import fit_style
 from impasto.settings import Settings
 
@@ -42,16 +43,16 @@ class Measurement:
     extractor: str
 
 
-@torch.no_grad()
 def measure(
     output: Source,
     content: Source,
     styles: Source | Sequence[Source],
     *,
-    style_weights: Sequence[float] | None = None,
+    style_weights: float | Sequence[float] | None = None,
     content_weight: float = 1e-3,
     extractor: str = "vgg19",
-    max_pixels: int = 64_000_000,
+    threads: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Measurement:
     """Measure ``output`` against the photograph and the paintings that it was made of.
 
@@ -64,45 +65,46 @@ def measure(
         style_weights: one weight for each painting; equal ones if None.
         content_weight: λ.
         extractor: ``vgg19`` is the one that counts; ``compact``, ``auto`` or a file of weights.
+        threads: CPU threads; None for torch's choice.
         max_pixels: the most pixels that an image may have.
 
     Raises:
         ImpastoError: an image or weights that cannot be used.
     """
+    paintings = listed(styles)
+    given = {"content_weight": content_weight, "style_weights": style_weights, "extractor": extractor}
+    settings = Settings.check({**given, "threads": threads, "max_pixels": max_pixels})
+    shares = settings.shares(len(paintings))
+    with own_torch(threads), torch.no_grad():
+        picture, photograph, *others = (
+            load_image(source, max_pixels=max_pixels, role=role).tensor
+            for source, role in [(output, "output"), (content, "content"), *((style, "style") for style in paintings)]
+        )
+        return _measure(settings, shares, picture, photograph, others)
+
+
+def _measure(
+    settings: Settings, shares: Sequence[float], picture: Tensor, photograph: Tensor, styles: Sequence[Tensor]
+) -> Measurement:
     # Takes a third of a second to import, and nothing else here needs it.
     from kornia.metrics import ssim
 
-    paintings = listed(styles)
-    weights = Settings.check(
-        {"content_weight": content_weight, "style_weights": tuple(style_weights) if style_weights else None}
-    ).weights(len(paintings))
-    network = load_extractor(extractor)
-    picture = load_image(output, max_pixels=max_pixels, role="output").tensor
-    height, width = picture.shape[-2:]
-    photograph = resize(load_image(content, max_pixels=max_pixels, role="content").tensor, (height, width))
-    layers = [CONTENT_LAYER, *STYLE_LAYERS]
-    smallest = network.smallest_side(layers)
-    at_output, at_content = network(picture, layers), network(photograph, layers)
-    grams = []
-    for painting in paintings:
-        style = fit_style(
-            load_image(painting, max_pixels=max_pixels, role="style").tensor, max(height, width), smallest
-        )
-        maps = network(style, STYLE_LAYERS)
-        grams.append({layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS})
-
-    targets = {
-        layer: blend_grams([gram[layer] for gram in grams], list(weights.style_weights)) for layer in STYLE_LAYERS
-    }
-    painted, untouched = (
-        {layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS} for maps in (at_output, at_content)
+    network = load_extractor(settings.extractor)
+    photograph = resize(photograph, (picture.shape[-2], picture.shape[-1]))
+    smallest = network.smallest_side([CONTENT_LAYER, *STYLE_LAYERS])
+    at_output, at_content = (network(image, [CONTENT_LAYER, *STYLE_LAYERS]) for image in (picture, photograph))
+    at_styles = [network(fit_style(style, max(picture.shape[-2:]), smallest), STYLE_LAYERS) for style in styles]
+    painted, untouched, *grams = (
+        {layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS}
+        for maps in (at_output, at_content, *at_styles)
     )
+    targets = {layer: blend_grams([gram[layer] for gram in grams], list(shares)) for layer in STYLE_LAYERS}
     content_term = content_loss(at_output[CONTENT_LAYER].double(), at_content[CONTENT_LAYER].double())
     style_term = torch.stack([style_loss(painted[layer], target) for layer, target in targets.items()]).mean()
     return Measurement(
         content_loss=content_term.item(),
         style_loss=style_term.item(),
-        total_loss=total_loss(content_term, style_term, content_weight).item(),
+        total_loss=total_loss(content_term, style_term, settings.content_weight).item(),
         style_share=style_share(painted, untouched, targets).item(),
         content_error=content_term.item(),
         ssim=ssim(picture, photograph, window_size=11).mean().item(),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from impasto import gallery
 from impasto.errors import ImpastoError
 from impasto.files.hashing import file_sha256
 
@@ -21,8 +22,8 @@ class Input:
     """One file that went in.
 
     Attributes:
-        name: its path as the user typed it; empty for an image that was given in Python, not as a file, and for the
-            network that comes with the package.
+        name: its path, or ``gallery:NAME``, as the user typed it; empty for an image that was given in Python, not as a
+            file, and for the network that comes with the package.
         sha256: hash of the file's bytes (of the pixels, where there was no file), 64 hexadecimal digits.
     """
 
@@ -130,14 +131,14 @@ class Recipe:
             raise ImpastoError(f"{path}: {error}") from error
 
 
-def locate(input: Input, *, beside: str | Path, override: str | Path | None = None, option: str = "--content") -> Path:
+def locate(input: Input, *, beside: str | Path, override: str | Path | None = None, option: str = "content") -> Path:
     """The file that a recipe calls ``input``: as typed, or else in the folder of the picture.
 
     Args:
         input: what to find.
         beside: the picture that carries the recipe, or its folder.
         override: the file to take instead, given by the user.
-        option: the option with which the user gives it, for the message.
+        option: the setting with which the user gives it, for the message.
 
     Raises:
         ImpastoError: there is no such file, or the ones there are differ from the recipe's by hash.
@@ -148,9 +149,9 @@ def locate(input: Input, *, beside: str | Path, override: str | Path | None = No
         )
     folder = Path(beside) if Path(beside).is_dir() else Path(beside).parent
     candidates = (
-        [Path(input.name), folder / input.name, folder / Path(input.name).name]
+        [gallery.resolve(input.name), folder / input.name, folder / Path(input.name).name]
         if override is None
-        else [Path(override)]
+        else [gallery.resolve(override)]
     )
     found = [path for path in dict.fromkeys(candidates) if path.is_file()]
     for path in found:
@@ -158,10 +159,10 @@ def locate(input: Input, *, beside: str | Path, override: str | Path | None = No
             return path
     if found:
         raise ImpastoError(
-            f"{found[0]} is not the file the picture was made from (its SHA-256 differs): give that one with {option}"
+            f"{found[0]} is not the file the picture was made from (its SHA-256 differs): give that one with `{option}`"
         )
     missing = input.name if override is None else override
-    raise ImpastoError(f"{missing} is not there: say where it lies now with {option} FILE")
+    raise ImpastoError(f"{missing} is not there: say where it lies now with `{option}`")
 
 
 def _sha256(path: Path) -> str:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from functools import cache
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -184,21 +183,32 @@ class Settings:
         if isinstance(alone, int | float):
             given = {**given, "style_weights": (alone,)}
         settings = cls(**check_fields(cls, given))
-        method = settings.method
-        for name in given:
-            knowing = about(cls)[name].methods
-            if method not in knowing:
-                others = " or ".join(f"`method={other}`" for other in METHODS if other in knowing)
-                raise ImpastoError(
-                    f"means nothing with `method={method}`; leave it out, or take {others}", setting=name
-                )
+        settings.refuse_idle(cls, given)
         for name in ("content_layers", "style_layers"):
             for layer in getattr(settings, name) or ():
                 if layer not in VGG19_CHANNELS:
-                    raise ImpastoError(f"{layer!r} is no layer; write for example relu4_2", setting=name)
+                    raise ImpastoError(f"{_short(layer)} is no layer; write for example relu4_2", setting=name)
         if settings.max_memory is None:
             return settings
         return replace(settings, max_memory=read_size(settings.max_memory))
+
+    def refuse_idle(self, kind: type[Any], given: Iterable[str]) -> None:
+        """Refuse what was given and means nothing to the method.
+
+        Args:
+            kind: the dataclass whose fields were given.
+            given: their names.
+
+        Raises:
+            ImpastoError: there is such a field.
+        """
+        for name in given:
+            knowing = [method for method in METHODS if method in about(kind)[name].methods]
+            if self.method not in knowing:
+                others = " or ".join(f"`method={method}`" for method in knowing)
+                raise ImpastoError(
+                    f"means nothing with `method={self.method}`; leave it out, or take {others}", setting=name
+                )
 
     def check_files(self) -> None:
         """Refuse words that are neither known nor a file.
@@ -206,9 +216,11 @@ class Settings:
         Raises:
             ImpastoError: such a word.
         """
+        from impasto import gallery
+
         for name, facts in about(type(self)).items():
             value = getattr(self, name)
-            if facts.words and value not in facts.words and not Path(value).is_file():
+            if facts.words and value not in facts.words and not gallery.resolve(value).is_file():
                 raise ImpastoError(f"{value!r} is neither a file nor one of {', '.join(facts.words)}", setting=name)
 
     def shares(self, styles: int) -> tuple[float, ...]:
@@ -269,8 +281,7 @@ def about(kind: type[Any]) -> dict[str, About]:
 
 
 @cache
-def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
-    """Every field of a dataclass of settings, with its type (``Annotated`` with bounds) and what is known of it."""
+def _described(kind: Any) -> tuple[tuple[Field[Any], Any, About], ...]:
     hints = get_type_hints(kind, include_extras=True)
     found = []
     for item in fields(kind):
@@ -280,7 +291,13 @@ def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
     return tuple(found)
 
 
-def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def described(kind: type[Any]) -> tuple[tuple[Field[Any], Any, About], ...]:
+    """Every field of a dataclass of settings, with its type (``Annotated`` with bounds) and what is known of it."""
+    fields_of: Any = kind
+    return _described(fields_of)
+
+
+def check_fields(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Every field of a dataclass of settings, by name: a value of the right type and within its bounds.
 
     Raises:
@@ -289,7 +306,8 @@ def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     known = {item.name: hint for item, hint, _ in described(kind)}
     for name in given:
         if name not in known:
-            raise ImpastoError(f"{name}: no such setting; there are {', '.join(sorted(known))}")
+            shown = name if name.isidentifier() and len(name) <= 40 else _short(name)
+            raise ImpastoError(f"{shown}: no such setting; there are {', '.join(sorted(known))}")
     from pydantic import ValidationError
 
     try:
@@ -302,7 +320,7 @@ def check_fields(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _model(kind: type[Any]) -> Any:
+def _model(kind: Any) -> Any:
     """The pydantic model with the fields of a dataclass: ``"3"`` is no number for it, and neither is NaN."""
     from pydantic import ConfigDict, create_model
 
@@ -343,11 +361,11 @@ def _expected(hint: Any) -> str:
             high = note.le if isinstance(note, Le | Interval) and note.le is not None else high  # type: ignore[assignment]
         hint = parts[0]
     if get_origin(hint) is Literal:
-        *others, last = get_args(hint)
+        *others, last = (str(word) for word in get_args(hint))
         return f"is unknown; give {', '.join(others)} or {last}"
     if hint in (int, float):
         kind = "a whole number" if hint is int else "a number"
-        span = "" if low is None else f" from {low:g} up" if high is None else f" from {low:g} to {high:.10g}"
+        span = "" if low is None else f" from {low} up" if high is None else f" from {low} to {high}"
         return f"is out of range; give {kind}{span}"
     if get_origin(hint) is tuple:
         return "cannot be used; give one number from 0 up for each painting"
@@ -357,7 +375,7 @@ def _expected(hint: Any) -> str:
 
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
 def read_size(value: object) -> int:
@@ -366,7 +384,7 @@ def read_size(value: object) -> int:
     Raises:
         ImpastoError: it is none of these, or nothing.
     """
-    text = str(value).strip()
+    text = value.strip() if isinstance(value, str) else _short(value)
     match = _SIZE.fullmatch(text)
     if isinstance(value, bool) or match is None or not (size := int(float(match[1]) * _UNITS[match[2].upper()])):
         raise ImpastoError(

@@ -24,11 +24,13 @@ from typing import Any
 
 from PIL import Image
 
-from impasto import painting as painter
 from impasto.errors import ImpastoError
-from impasto.features.extractor import STYLE_LAYERS
 from impasto.images import to_pil
-from impasto.painting import Painting, Progress
+from impasto.job import Event
+from impasto.layers import STYLE_LAYERS
+from impasto.paint import paint
+from impasto.painting import Painting
+from impasto.settings import Settings
 from impasto.sheets import FAINT, GAP, Cell, beside, empty, fitted, grid, page, text
 
 __all__ = ["SweepCell", "cell_name", "cumulative_layers", "figures", "label", "order", "sweep", "sweep_sheet"]
@@ -91,7 +93,7 @@ def sweep(
     folder: Path,
     rows: Sequence[Layers] = (None,),
     force: bool = False,
-    callback: Callable[[Progress], bool | None] | None = None,
+    report: Callable[[Event], bool | None] = lambda event: None,
     before: Callable[[int, int], None] = lambda row, column: None,
     **settings: Any,
 ) -> Iterator[SweepCell]:
@@ -104,7 +106,7 @@ def sweep(
         folder: where the pictures go: each is what the next one begins with.
         rows: the style layers of every row, of equal weight; None for those of the settings.
         force: replace pictures that are there.
-        callback: as of :func:`impasto.stylize`, of every cell.
+        report: receives the events of every cell.
         before: called with row and column before a cell is begun.
         **settings: those of :func:`impasto.stylize`, for every cell.
 
@@ -121,7 +123,7 @@ def sweep(
             chosen["style_layers"] = {layer: 1 / len(layers) for layer in layers}
         if neighbor is not None:
             chosen["init"] = str(paths[neighbor])
-        painting = painter.stylize(str(content), [str(style)], callback=callback, **chosen)
+        painting = paint(content, style, Settings.check(chosen), report=report)
         path = folder / cell_name(weights[column], layers)
         folder.mkdir(parents=True, exist_ok=True)
         painting.save(path, force=force)
@@ -137,10 +139,10 @@ def check_weights(content_weights: Sequence[float]) -> list[float]:
     """
     weights = sorted(content_weights)
     if not weights:
-        raise ImpastoError("--content-weights: there is none; write for example 1e-5,1e-4,1e-3,1e-2")
+        raise ImpastoError("there is none; write for example 1e-5,1e-4,1e-3,1e-2", setting="content_weights")
     for weight in weights:
         if weights.count(weight) > 1:
-            raise ImpastoError(f"--content-weights: {label(weight)} stands there twice; name it once")
+            raise ImpastoError(f"{label(weight)} stands there twice; name it once", setting="content_weights")
     return weights
 
 
@@ -173,8 +175,7 @@ def figures(cell: SweepCell, cells: dict[tuple[int, int], SweepCell]) -> dict[st
     return {
         "content_weight": cell.content_weight,
         "style_layers": None if cell.layers is None else list(cell.layers),
-        "content_loss": last.content_loss,
-        "style_loss": last.style_loss,
+        "losses": dict(last.losses),
         "total_loss": last.total_loss,
         "steps": len(cell.painting.losses),
         "seconds": round(cell.painting.seconds, 3),
@@ -213,7 +214,7 @@ def sweep_sheet(
             return Cell(empty(shape), "not made")
         painting = cells[row, column].painting
         last = painting.losses[-1]
-        words = f"content {last.content_loss:.3g}\nstyle {last.style_loss:.3g}"
+        words = "\n".join(f"{name} {last.losses[name]:.3g}" for name in ("content", "style"))
         return Cell(fitted(to_pil(painting.tensor), side), words)
 
     body = grid(

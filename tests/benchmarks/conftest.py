@@ -20,20 +20,33 @@ PACE = {"neural-style": 3.0, "pystiche": 4.0, "vgg19": 2.0, "vgg19-fp32": 2.4, "
 
 
 class FakeBench:
-    """Programs that answer at once; style share falls with the steps, and λ moves both figures."""
+    """Programs that answer at once; style share falls with the steps, and λ moves both figures.
+
+    Attributes:
+        names: the programs that are here.
+        failing: what the records of a peer's picture say instead.
+        patience: runs until Ctrl-C.
+    """
 
     def __init__(self, out: Path) -> None:
-        self.content, self.style, self.out = Path("photo.jpg"), Path("painting.jpg"), out
-        self.threads, self.weights, self.peer_python = 2, Path("vgg19"), Path("python")
+        self.out = out
         self.asked: list[str] = []
+        self.names = list(PACE)
+        self.failing: dict[str, Record] = {}
+        self.patience = 1000
 
     def programs(self, fast_bf16: bool) -> list[str]:
-        return [name for name in PACE if fast_bf16 or name != "vgg19-fp32"]
+        return [name for name in self.names if fast_bf16 or name != "vgg19-fp32"]
 
     def peers(self) -> list[str]:
-        return list(MARKS)
+        return [name for name in MARKS if name in self.names]
+
+    def limits(self, quick: bool) -> Record:
+        return {"fast_bf16": True, "gflops": {"fp32": 150.0, "bf16": 380.0}, "copy_gb_s": 20.0}
 
     def steps(self, program: str, size: int, count: int) -> Record:
+        if len(self.asked) == self.patience:
+            raise KeyboardInterrupt
         self.asked.append(f"{count} steps {program} {size}")
         pace = PACE[program] * (size / 512) ** 2
         return {
@@ -51,7 +64,8 @@ class FakeBench:
 
     def peer_picture(self, peer: str, size: int, steps: int) -> Record:
         style_share, content_error = MARKS[peer]
-        return {**self.steps(peer, size, steps), "style_share": style_share, "content_error": content_error}
+        judged = {"style_share": style_share, "content_error": content_error}
+        return {**self.steps(peer, size, steps), **judged, **self.failing.get(peer, {})}
 
     def painting(
         self, ours: str, size: int, name: str, *, steps: int | None = None, weight: float | None = None
@@ -79,25 +93,22 @@ def bench(tmp_path: Path) -> FakeBench:
 
 
 @pytest.fixture
-def session(bench: FakeBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Makes a session over the fake programs: ``session("step", "mark", repeats=2)``; all share one results.json."""
-    import session as module
+def session(bench: FakeBench, tmp_path: Path) -> Callable[..., Any]:
+    """Makes a session over the fake programs: ``session("step", options=[…])``; all share one results.json."""
     from bench import parse
-    from runner import Run
+    from session import Session
     from store import Store
-
-    rates = '{"fast_bf16": true, "gflops": {"fp32": 150.0, "bf16": 380.0}, "copy_gb_s": 20.0}'
-    monkeypatch.setattr(module, "measure", lambda command, threads: Run(1, 1, 1, [(0.5, rates)]))
 
     def make(*only: str, options: Sequence[str] = ()) -> Any:
         chosen = ["--only", ",".join(only)] if only else []
-        monkeypatch.setattr(sys, "argv", ["bench.py", "--out", str(tmp_path), *chosen, *options])
         about = {
             "machine": {"cpu": "Test", "cores": 2, "threads": 2},
             "torch": "2.13",
             "content": {"name": "photo", "sha256": "a"},
             "style": {"name": "painting", "sha256": "b"},
         }
-        return module.Session(parse(), bench, Store(tmp_path / "results.json", about))
+        return Session(
+            parse(["--out", str(tmp_path), *chosen, *options]), bench, Store(tmp_path / "results.json", about)
+        )
 
     return make

@@ -12,10 +12,10 @@ def descend_once(width: int, height: int) -> None:
     """VGG-19 up to relu5_1, forward and backward to the pixels, on the device that holds no numbers."""
     pixels = torch.empty(1, 3, height, width, device="meta", requires_grad=True)
     maps = pixels
-    for stage, channels in enumerate(flops.STAGES):
+    for stage, convolutions in enumerate(((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,))):
         if stage:
             maps = F.max_pool2d(maps, 2)
-        for after in channels:
+        for after in convolutions:
             maps = F.relu(F.conv2d(maps, torch.empty(after, maps.shape[1], 3, 3, device="meta"), padding=1))
     maps.sum().backward()
 

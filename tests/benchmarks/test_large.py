@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,16 @@ import large
 
 
 @pytest.fixture
-def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, list[str]]]:
+def command(tmp_path: Path) -> list[str]:
+    """Two pictures, and the arguments that name them."""
+    for name, size in (("photo.png", (40, 30)), ("painting.png", (20, 50))):
+        Image.new("RGB", size, "teal").save(tmp_path / name)
+    pictures = ["--content", str(tmp_path / "photo.png"), "--style", str(tmp_path / "painting.png")]
+    return [*pictures, "--sizes", "compact=2048,512,8192,4096", "--out", str(tmp_path / "out")]
+
+
+@pytest.fixture
+def measured(command: list[str], monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, list[str]]]:
     """Runs ``large.py`` with a program that answers at once; what it was asked."""
     asked: list[tuple[int, str, list[str]]] = []
 
@@ -35,12 +43,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int,
 
     monkeypatch.setattr(large, "stylize", stylize)
     monkeypatch.setattr(large, "measure", lambda *_, **__: Interpreter())
-    for name, size in (("photo.png", (40, 30)), ("painting.png", (20, 50))):
-        Image.new("RGB", size, "teal").save(tmp_path / name)
-    pictures = ["--content", str(tmp_path / "photo.png"), "--style", str(tmp_path / "painting.png")]
-    command = ["large.py", *pictures, "--sizes", "compact=2048,512,8192,4096", "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", command)
-    large.main()
+    large.main(command)
     return asked
 
 
@@ -67,13 +70,12 @@ def test_table_and_plot(measured: list[tuple[int, str, list[str]]], tmp_path: Pa
         assert plot.width > 500
 
 
-def test_goes_on_where_it_stopped(measured: list[tuple[int, str, list[str]]]) -> None:
+def test_goes_on_where_it_stopped(measured: list[tuple[int, str, list[str]]], command: list[str]) -> None:
     done = len(measured)
-    large.main()
+    large.main(command)
     assert len(measured) == done
 
 
-def test_an_unknown_extractor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["large.py", "--sizes", "resnet=512"])
+def test_an_unknown_extractor() -> None:
     with pytest.raises(SystemExit, match=r"^--sizes: resnet is none of vgg19, compact$"):
-        large.main()
+        large.main(["--sizes", "resnet=512"])

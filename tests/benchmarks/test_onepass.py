@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,12 @@ import runner
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def command(tmp_path: Path) -> list[str]:
     """Two pictures, and the arguments that name them."""
     for name, size in (("photo.png", (80, 60)), ("painting.png", (60, 90))):
         Image.radial_gradient("L").resize(size).convert("RGB").save(tmp_path / name)
-    command = ["onepass.py", "--content", str(tmp_path / "photo.png"), "--style", str(tmp_path / "painting.png")]
-    command += ["--threads", "1", "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", command)
-    return command
+    pictures = ["--content", str(tmp_path / "photo.png"), "--style", str(tmp_path / "painting.png")]
+    return [*pictures, "--threads", "1", "--out", str(tmp_path / "out")]
 
 
 def test_a_picture_without_steps_is_measured(tmp_path: Path, command: list[str]) -> None:
@@ -48,12 +45,12 @@ def test_memory_and_hybrid_by_processes_and_once(
         asked.append((how["size"], how.get("extractor"), list(how["options"])))
         hybrid = "hybrid" in how["options"]
         seconds = (8.0, 30.0, 9.0)[len(asked) % 3] if hybrid else 20.0
-        return {"seconds": seconds, "peak_mb": 2500.0, "steps": 40, "result": {"total_loss": 0.06 if hybrid else 0.04}}
+        result = {"losses": {"total": 0.06 if hybrid else 0.04}}
+        return {"seconds": seconds, "peak_mb": 2500.0, "steps": 40, "result": result}
 
     monkeypatch.setattr(onepass, "stylize", stylize)
-    monkeypatch.setattr(sys, "argv", [*command, "--only", "hybrid,memory"])
-    onepass.main()
-    onepass.main()
+    for _ in range(2):
+        onepass.main([*command, "--only", "hybrid,memory"])
     instant = ["--method", "instant", "--max-pixels", str(8192**2)]
     refined = (512, "compact", [])
     hybrid = (512, "compact", ["--method", "hybrid"])
@@ -65,16 +62,14 @@ def test_memory_and_hybrid_by_processes_and_once(
     ]
 
 
-def test_time_of_both_runtimes(tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_of_both_runtimes(command: list[str]) -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")
-    monkeypatch.setattr(onepass, "USUAL", 64)
-    found = onepass.measure_time(onepass.parse())
+    found = onepass.measure_time(onepass.parse([*command, "--size", "64"]))
     assert found["pixels"] == [64, 48]
     assert found["torch"] > 0
     assert found["onnx"] > 0
 
 
-def test_an_unknown_part(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", [*command, "--only", "time,beauty"])
+def test_an_unknown_part(command: list[str]) -> None:
     with pytest.raises(SystemExit, match="--only: beauty is none of memory, hybrid, time, tiles"):
-        onepass.parse()
+        onepass.parse([*command, "--only", "time,beauty"])

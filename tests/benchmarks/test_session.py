@@ -16,18 +16,11 @@ def test_repetitions_are_interleaved(session: Make, bench: Any) -> None:
     assert bench.asked == turn + turn
 
 
-def test_goes_on_where_it_was_stopped(session: Make, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = bench.steps
-
-    def stopped(program: str, size: int, count: int) -> Any:
-        if len(bench.asked) == 7:
-            raise KeyboardInterrupt
-        return steps(program, size, count)
-
-    monkeypatch.setattr(bench, "steps", stopped)
+def test_goes_on_where_it_was_stopped(session: Make, bench: Any) -> None:
+    bench.patience = 7
     with pytest.raises(KeyboardInterrupt):
         session("step", options=["--sizes", "512", "--repeats", "3"]).run()
-    monkeypatch.setattr(bench, "steps", steps)
+    bench.patience = 1000
     session("step", options=["--sizes", "512", "--repeats", "3"]).run()
     assert bench.asked == [f"6 steps {name} 512" for _ in range(3) for name in bench.programs(True)]
     session("step", options=["--sizes", "512", "--repeats", "3"]).run()
@@ -64,13 +57,9 @@ def test_the_mark_needs_the_peers_picture(session: Make) -> None:
 
 
 def test_a_peer_that_fails_is_told_of_and_left_out(
-    session: Make, bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: Make, bench: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture = bench.peer_picture
-    lost = {"losses": {"1": 5.0, "50": float("nan")}}
-    monkeypatch.setattr(
-        bench, "peer_picture", lambda peer, *rest: {**picture(peer, *rest), **(lost if peer == "pystiche" else {})}
-    )
+    bench.failing = {"pystiche": {"losses": {"1": 5.0, "50": float("nan")}}}
     made = session("peer", "mark")
     made.run()
     assert "not a number at step 50" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -32,14 +31,12 @@ def trained(
     return name
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *files: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["tradeoff.py", *files, "--out", "out"])
-    tradeoff.main()
+def run(*files: str) -> None:
+    tradeoff.main([*files, "--out", "out"])
 
 
-def test_table_and_plot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_and_plot(folder: Path) -> None:
     run(
-        monkeypatch,
         trained("a", residual=True, weight=1e-3, share=0.25),
         trained("b", residual=False, weight=1e-3, share=0.5),
         trained("c", residual=True, weight=1e-4, share=0.2),
@@ -57,11 +54,11 @@ def test_table_and_plot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert plot.width > 400
 
 
-def test_what_cannot_be_compared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_compared(folder: Path) -> None:
     one = trained("a", residual=True, weight=1e-3, share=0.25)
     other = trained("b", residual=True, weight=1e-3, share=0.25, judge="compact")
     with pytest.raises(SystemExit, match="judged by different extractors; train them with the same --judge"):
-        run(monkeypatch, one, other)
+        run(one, other)
     Path("c").write_bytes(b"no network")
     with pytest.raises(SystemExit, match="c: no auto-encoder with its scores; give files of impasto train autoencoder"):
-        run(monkeypatch, "c")
+        run("c")

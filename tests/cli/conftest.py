@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-import impasto
-from impasto import painting
 from impasto.cli import main
 from impasto.networks.autoencoder import AutoEncoder
-from impasto.painting import Painting, Progress
-from impasto.recipe import Input, Recipe
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,36 @@ class Result:
         return lines[0]
 
 
+class Impatient:
+    """A stream whose reader presses Ctrl-C as soon as ``word`` has been printed."""
+
+    def __init__(self, stream: Any, word: str) -> None:
+        self._stream, self._word = stream, word
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        written = int(self._stream.write(text))
+        if self._word in text:
+            raise KeyboardInterrupt
+        return written
+
+
 Run = Callable[..., Result]
 
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str | Path) -> Result:
+    """Runs a command in this process; with ``stop_after``, until it prints this word."""
+
+    def run(*arguments: str | Path | float, stop_after: str | None = None) -> Result:
         capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
+        with contextlib.ExitStack() as streams:
+            if stop_after is not None:
+                streams.enter_context(contextlib.redirect_stdout(Impatient(sys.stdout, stop_after)))
+                streams.enter_context(contextlib.redirect_stderr(Impatient(sys.stderr, stop_after)))
+            code = main([str(argument) for argument in arguments])
         out, err = capfd.readouterr()
         return Result(code, out, err)
 
@@ -63,35 +84,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@dataclass
-class FakeStylize:
-    """Stands in for impasto.stylize: three steps without an extractor. Remembers what it was called with."""
-
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    notices: tuple[str, ...] = ()
-    at_step: Callable[[int], None] = field(default=lambda step: None)
-
-    def __call__(self, content: Any, styles: Any, *, callback: Any, **keywords: Any) -> Painting:
-        self.calls.append({"content": content, "styles": styles, **keywords})
-        picture = torch.linspace(0, 1, 24 * 32).view(1, 1, 24, 32).repeat(1, 3, 1, 1)
-        records = []
-        for step in (1, 2, 3):
-            self.at_step(step)
-            records.append(Progress(step, 3, 32, 0.5 / step, 0.1 / step, 0.2 / step, float(step), picture))
-            callback(records[-1])
-        recipe = Recipe(
-            version=impasto.__version__,
-            content=Input(str(content), sha256(content)),
-            styles=tuple(Input(str(style), sha256(style)) for style in styles),
-            settings={"size": 32, "seed": 5},
-            extractor="compact",
-            extractor_sha256="0" * 64,
-            torch=torch.__version__,
-            threads=torch.get_num_threads(),
-        )
-        return Painting(picture, None, records, recipe, self.notices, 3.0)
-
-
 def sha256(path: Any) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
@@ -108,14 +100,14 @@ def network(folder: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def same_threads() -> Iterator[None]:
-    """Commands set torch's thread count for the rest of the process, which a test outlives."""
+    """Commands that train set torch's thread count for the rest of the process, which a test outlives."""
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch, folder: Path) -> FakeStylize:
-    stylize = FakeStylize()
-    monkeypatch.setattr(painting, "stylize", stylize)
-    return stylize
+def painted(output: str = "out.png") -> bool:
+    """Whether a whole picture lies there, with nothing left beside it."""
+    with Image.open(output) as picture:
+        picture.load()
+    return not any(name.startswith(output + ".") for name in os.listdir())

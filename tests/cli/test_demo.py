@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
-import impasto
 from impasto.cli import demo
+from impasto.images import load_image
 from impasto.recipe import Recipe
 
 from .conftest import FakeStylize, Run
@@ -24,25 +24,37 @@ def files(folder: str) -> list[str]:
     return sorted(path.name for path in Path(folder).iterdir())
 
 
+def same(one: str, other: str) -> bool:
+    return torch.equal(load_image(one).tensor, load_image(other).tensor)
+
+
 def test_leaves_three_pictures(run: Run, fake: FakeStylize) -> None:
     result = run("demo")
     assert result.code == 0, result.err
     assert result.out == f"The painting is in {Path('demo/painting.png')} (32 x 24 pixels, 3 s).\n"
     assert files("demo") == THREE
-    assert Image.open("demo/style.png").size == (64, 64)
-    content = Image.open("demo/content.png")
-    assert max(content.size) > 400
-    assert content.tobytes() == Image.open(demo.find_photograph()).convert("RGB").tobytes()
-    assert fake.calls == [
-        {
-            "content": Path("demo/content.png"),
-            "styles": [Path("demo/style.png")],
-            "size": 64,
-            "extractor": "auto",
-            "checkpoint": None,
-            "resume": False,
-        }
+    (call,) = fake.calls
+    assert same("demo/content.png", call["content"])
+    assert same("demo/style.png", call["styles"][0])
+    assert call["content"].startswith("gallery:")
+    assert (call["size"], call["extractor"]) == (64, "auto")
+
+
+def test_a_picture_is_a_name_or_a_file(run: Run, fake: FakeStylize) -> None:
+    assert run("demo", "--content", "photo.png", "--style", "udnie", "-o", "one").code == 0
+    assert run("demo", "--content", "gallery:astronaut", "--style", "painting.png", "-o", "two").code == 0
+    assert [(call["content"], call["styles"]) for call in fake.calls] == [
+        ("photo.png", ["gallery:udnie"]),
+        ("gallery:astronaut", ["painting.png"]),
     ]
+    assert same("one/content.png", "photo.png")
+    assert same("one/style.png", "gallery:udnie")
+
+
+def test_a_transparent_photograph_stays_so(run: Run, fake: FakeStylize) -> None:
+    Image.new("RGBA", (32, 24), (200, 100, 0, 128)).save("glass.png")
+    assert run("demo", "--content", "glass.png").code == 0
+    assert Image.open("demo/content.png").mode == "RGBA"
 
 
 def test_again_only_with_force(run: Run, fake: FakeStylize) -> None:
@@ -56,20 +68,11 @@ def test_again_only_with_force(run: Run, fake: FakeStylize) -> None:
     assert files("here") == THREE
 
 
-@pytest.mark.parametrize("name", impasto.samples.names())
-def test_each_sample_painting(run: Run, fake: FakeStylize, name: str) -> None:
-    assert run("demo", "--style", name, "--quiet").code == 0
-    painted = impasto.samples.paint(name, 64, 64)
-    saved = Image.open("demo/style.png").tobytes()
-    assert list(saved) == (painted[0].permute(1, 2, 0) * 255).round().int().flatten().tolist()
-
-
-def test_unknown_style(run: Run, fake: FakeStylize) -> None:
-    result = run("demo", "--style", "munch")
+@pytest.mark.parametrize("option", ["--content", "--style"])
+def test_an_unknown_picture(run: Run, fake: FakeStylize, option: str) -> None:
+    result = run("demo", option, "scream")
     assert result.code == 2
-    assert result.error.startswith("impasto: error: --style: 'munch' is none of the paintings; choose from ")
-    for name in impasto.samples.names():
-        assert name in result.error
+    assert result.error == "impasto: error: gallery:scream is not in the gallery; did you mean the_scream?"
     assert not Path("demo").exists()
 
 
@@ -79,22 +82,7 @@ def test_the_folder_is_a_file(run: Run, fake: FakeStylize) -> None:
     assert result.error == "impasto: error: --output: photo.png is a file; name a folder"
 
 
-def test_without_scikit_image(run: Run, fake: FakeStylize, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "find_spec", lambda name: None)
-    result = run("demo")
-    assert result.code == 2
-    assert result.error == (
-        "impasto: error: the demo's photograph comes with scikit-image: pip install 'impasto[demo]'"
-    )
-    assert not Path("demo").exists()
-
-
-def test_the_photograph_is_found_without_importing() -> None:
-    assert demo.find_photograph().is_file()
-    assert "skimage" not in sys.modules
-
-
-def test_for_real_and_again_from_its_recipe(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_for_real_and_again_from_its_recipe(run: Run, folder: Path) -> None:
     assert run("demo", "--quiet", "--threads", 1).code == 0
     recipe = Recipe.from_file("demo/painting.png")
     assert recipe.extractor == "compact"

@@ -1,45 +1,42 @@
 from __future__ import annotations
 
+import io
 import json
-from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import pytest
 
-from impasto.cli import report
-from impasto.cli.report import Bar, JsonLines, Lines, Reporter, TimeLeft, choose, duration
+from impasto.cli.report import Bar, JsonLines, Lines, Reporter, TimeLeft, choose, duration, note, say
+from impasto.job import Notice, Planned, Progress, Saved, event_from_json
 
 
-@dataclass(frozen=True)
-class Step:
-    """The fields of impasto.painting.Progress that reporters read."""
-
-    step: int
-    steps: int = 100
-    scale: int = 128
-    content_loss: float = 0.51234567
-    style_loss: float = 0.01234567
-    total_loss: float = 0.02
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Scale:
-    longest: int
-    steps: int
-
-
-def painting(**changes: Any) -> Any:
-    fields = {
-        "tensor": SimpleNamespace(shape=(1, 3, 24, 32)),
-        "losses": [Step(99), Step(100, style_loss=0.5)],
-        "seconds": 64.6,
-        "notices": ("first frame",),
-        "recipe": SimpleNamespace(extractor="compact", settings={"size": 32}),
+def step(number: int, **changes: Any) -> Progress:
+    fields: dict[str, Any] = {
+        "steps": 100,
+        "scale": 128,
+        "losses": {"content": 0.51234567, "style": 0.01234567},
+        "total_loss": 0.02,
+        "seconds": 0.0,
     }
-    return SimpleNamespace(**{**fields, **changes})
+    return Progress(number, **{**fields, **changes})
+
+
+def tile(number: int, tiles: int, seconds: float = 0.0) -> Progress:
+    """What a network tells."""
+    return Progress(number, tiles, 2048, {}, 0.0, seconds)
+
+
+SAVED = Saved(
+    output="out.png",
+    width=32,
+    height=24,
+    losses={"content": 0.51234567, "style": 0.5, "total": 0.02},
+    seconds=64.6,
+    extractor="compact",
+    settings={"size": 32},
+    notices=("first frame",),
+)
 
 
 @pytest.mark.parametrize(
@@ -51,74 +48,128 @@ def test_duration(seconds: float, text: str) -> None:
 
 
 def test_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
-    with lines:
-        for step in range(1, 101):
-            lines.step(Step(step, seconds=step / 10, scale=128 if step <= 30 else 256))
+    with Lines() as lines:
+        for number in range(1, 101):
+            lines(step(number, seconds=number / 10, scale=128 if number <= 30 else 256))
     out, err = capsys.readouterr()
     assert out == ""
     assert [line.split()[1] for line in err.splitlines()] == ["1/100", "31/100", "81/100", "100/100"]
     assert err.splitlines()[2] == "step 81/100  256 px  content 0.5123  style 0.01235  2 s left"
 
 
+def test_the_plan_tells_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    lines(Planned(((128, 60), (256, 40))))
+    for number in range(1, 52):
+        lines(step(number, seconds=number / 10))
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"{9 * 0.1 + 40 * 0.4:.0f} s left")
+
+
+def test_tiles_of_large_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    lines(Planned(((2048, 12),)))
+    for number in range(1, 13):
+        lines(tile(number, 12, seconds=number))
+    assert capsys.readouterr().err.splitlines() == [
+        "tile 1/12  2048 px  11 s left",
+        "tile 6/12  2048 px  6 s left",
+        "tile 11/12  2048 px  1 s left",
+        "tile 12/12  2048 px  0 s left",
+    ]
+
+
+def test_a_single_tile_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    lines(Planned(((64, 1),)))
+    lines(tile(1, 1))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_terms_that_were_asked_for_are_drawn_too(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines()(step(1, losses={"content": 0.5, "style": 0.25, "total variation": 2.0}))
+    assert "content 0.5  style 0.25  total variation 2  " in capsys.readouterr().err
+
+
 def test_where_the_picture_lies(capsys: pytest.CaptureFixture[str]) -> None:
-    Lines().done(painting(), Path("out.png"))
-    assert capsys.readouterr().out == "The painting is in out.png (32 x 24 pixels, 1:05).\n"
+    Lines()(SAVED)
+    assert capsys.readouterr() == ("The painting is in out.png (32 x 24 pixels, 1:05).\n", "")
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = JsonLines()
-    reporter.notice("no weights")
-    reporter.step(Step(7, seconds=1.23456))
-    reporter.done(painting(), Path("out.png"))
+    plan, record = Planned(((64, 30), (128, 70))), step(7, seconds=1.23456)
+    for event in (Notice("no weights"), plan, record, SAVED):
+        reporter(event)
     out, err = capsys.readouterr()
     assert err == "impasto: no weights\n"
-    step, result = (json.loads(line) for line in out.splitlines())
-    assert step == {
-        "step": 7,
-        "steps": 100,
-        "scale": 128,
-        "content_loss": 0.51234567,
-        "style_loss": 0.01234567,
-        "total_loss": 0.02,
-        "seconds": 1.235,
-    }
-    assert result == {
-        "output": "out.png",
-        "width": 32,
-        "height": 24,
-        "content_loss": 0.51234567,
-        "style_loss": 0.5,
-        "total_loss": 0.02,
-        "seconds": 64.6,
-        "extractor": "compact",
-        "settings": {"size": 32},
-        "notices": ["first frame"],
-    }
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines == [
+        {"event": "planned", "scales": [[64, 30], [128, 70]]},
+        {
+            "event": "progress",
+            "step": 7,
+            "steps": 100,
+            "scale": 128,
+            "losses": {"content": 0.51234567, "style": 0.01234567},
+            "total_loss": 0.02,
+            "seconds": 1.23456,
+        },
+        {
+            "event": "saved",
+            "output": "out.png",
+            "width": 32,
+            "height": 24,
+            "losses": {"content": 0.51234567, "style": 0.5, "total": 0.02},
+            "seconds": 64.6,
+            "extractor": "compact",
+            "settings": {"size": 32},
+            "notices": ["first frame"],
+        },
+    ]
+    assert [event_from_json(line) for line in lines] == [plan, record, SAVED]
 
 
 def test_quiet_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with Reporter() as reporter:
-        reporter.expect([Scale(128, 100)])
-        reporter.notice("no weights")
-        reporter.step(Step(1))
-        reporter.done(painting(), Path("out.png"))
+        for event in (Planned(((128, 100),)), Notice("no weights"), step(1), SAVED):
+            reporter(event)
     assert capfd.readouterr() == ("", "")
 
 
 def test_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes stderr for a terminal
     monkeypatch.setenv("COLUMNS", "100")
-    bar = Bar()
-    with bar:
-        bar.notice("no weights")
-        bar.step(Step(50, seconds=20))
-        bar.step(Step(100, seconds=40))
+    with Bar() as bar:
+        bar(Planned(((128, 100),)))
+        bar(Notice("no weights"))
+        bar(step(50, seconds=20))
+        bar(step(100, seconds=40))
+        bar(SAVED)
     out, err = capsys.readouterr()
-    assert out == ""
+    assert out == "The painting is in out.png (32 x 24 pixels, 1:05).\n"
     assert "impasto: no weights" in err
     for part in ("128 px", "━", "100/100", "content 0.512  style 0.0123  0 s left"):
         assert part in err
+
+
+class Terminal(io.StringIO):
+    """A stream that may be a terminal."""
+
+    def __init__(self, tty: bool) -> None:
+        super().__init__()
+        self.tty = tty
+
+    def isatty(self) -> bool:
+        if self.closed:
+            raise ValueError("closed")
+        return self.tty
+
+
+class Gone(Terminal):
+    """A terminal whose window was closed."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
 
 
 @pytest.mark.parametrize(
@@ -133,8 +184,38 @@ def test_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 )
 def test_choice(monkeypatch: pytest.MonkeyPatch, tty: bool, term: str, options: dict[str, bool], kind: type) -> None:
     monkeypatch.setenv("TERM", term)
-    monkeypatch.setattr(report.sys.stderr, "isatty", lambda: tty)
-    assert type(choose(**{"quiet": False, "json": False, **options})) is kind
+    with redirect_stderr(Terminal(tty)):
+        assert type(choose(**{"quiet": False, "json": False, **options})) is kind
+
+
+def test_choice_without_a_stream() -> None:
+    closed = Terminal(True)
+    closed.close()
+    for stream in (None, closed):
+        with redirect_stderr(stream):
+            assert type(choose(quiet=False, json=False)) is Lines
+
+
+@pytest.mark.parametrize("kind", [Lines, Bar, JsonLines, Reporter])
+@pytest.mark.parametrize("stream", [None, Terminal(False), Gone(True)], ids=["none", "closed", "gone"])
+def test_a_terminal_that_goes_away_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Reporter], stream: Terminal | None
+) -> None:
+    """Halfway through the run."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with redirect_stdout(Terminal(True)), redirect_stderr(Terminal(True)), kind() as reporter:
+        reporter(Planned(((128, 100),)))
+        if isinstance(stream, Terminal) and not isinstance(stream, Gone):
+            stream.close()
+        with redirect_stdout(stream), redirect_stderr(stream):
+            for event in (Notice("no weights"), step(50, seconds=9), step(100, seconds=20), SAVED):
+                reporter(event)
+
+
+def test_a_remark_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    note("first\n  second")
+    say("third")
+    assert capsys.readouterr() == ("third\n", "impasto: first second\n")
 
 
 class TestTimeLeft:
@@ -142,7 +223,7 @@ class TestTimeLeft:
     def after(left: TimeLeft, steps: range, pace: float, *, scale: int = 128, start: float = 0.0) -> float:
         """What it says after these steps, ``pace`` seconds each."""
         seconds = [start + pace * number for number in range(1, len(steps) + 1)]
-        return [left(Step(step, scale=scale, seconds=s)) for step, s in zip(steps, seconds, strict=True)][-1]
+        return [left(step(number, scale=scale, seconds=s)) for number, s in zip(steps, seconds, strict=True)][-1]
 
     @pytest.mark.parametrize("steps", [1, 2, 25, 99, 100])
     def test_of_equal_steps(self, steps: int) -> None:
@@ -150,7 +231,7 @@ class TestTimeLeft:
 
     def test_counts_the_pixels_of_the_scales_to_come(self) -> None:
         """60 steps at 128 px, 40 at 256 px where each should take four times as long."""
-        left = TimeLeft([Scale(128, 60), Scale(256, 40)])
+        left = TimeLeft([(128, 60), (256, 40)])
         assert self.after(left, range(1, 31), 0.1) == pytest.approx(30 * 0.1 + 40 * 0.4)
         assert self.after(left, range(31, 61), 0.1, start=3) == pytest.approx(40 * 0.4)
         # Now each turns out to take 0.3 s.
@@ -159,12 +240,12 @@ class TestTimeLeft:
 
     def test_the_first_step_at_a_scale_is_no_measure(self) -> None:
         """It also computes the targets."""
-        left = TimeLeft([Scale(128, 60), Scale(256, 40)])
+        left = TimeLeft([(128, 60), (256, 40)])
         self.after(left, range(1, 61), 0.1)
-        assert left(Step(61, scale=256, seconds=9)) == pytest.approx(39 * 0.4)
+        assert left(step(61, scale=256, seconds=9)) == pytest.approx(39 * 0.4)
 
     def test_a_plan_of_another_run_is_not_believed(self) -> None:
-        assert self.after(TimeLeft([Scale(128, 7), Scale(256, 7)]), range(1, 26), 0.2) == pytest.approx(15)
+        assert self.after(TimeLeft([(128, 7), (256, 7)]), range(1, 26), 0.2) == pytest.approx(15)
 
     def test_a_run_that_goes_on(self) -> None:
         """50 steps took 5 s, on a machine twice as fast."""

@@ -2,107 +2,92 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 
 import impasto
-from impasto import features
 from impasto.images import save_image
 from impasto.networks.autoencoder import AutoEncoder
 from impasto.recipe import Input, Recipe
 
-from .conftest import FakeStylize, Run, sha256
+from .conftest import Run, painted, sha256
 
-PICTURE = torch.full((1, 3, 24, 32), 0.5)
+SMALL = ("--size", 40, "--steps", 1, "--extractor", "compact", "--threads", 1)
+AGAIN = ("rerun", "out.png", "-o", "again.png")
 
 
 @pytest.fixture
-def recipe(fake: FakeStylize, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    """Of out.png, a picture in the current folder that the fake painted from photo.png and painting.png."""
-    monkeypatch.setattr(features, "load_extractor", lambda name: SimpleNamespace(sha256="0" * 64))
-    recipe = Recipe(
-        version=impasto.__version__,
-        content=Input("photo.png", sha256("photo.png")),
-        styles=(Input("painting.png", sha256("painting.png")),),
-        settings={"size": 32, "seed": 5, "extractor": "compact", "init": "content"},
-        extractor="compact",
-        extractor_sha256="0" * 64,
-        torch=torch.__version__,
-        threads=torch.get_num_threads(),
-    )
-    write(recipe)
-    return recipe
+def recipe(run: Run, folder: Path) -> Recipe:
+    """Of out.png, painted from photo.png and painting.png."""
+    assert run("stylize", "photo.png", "painting.png", "-o", "out.png", *SMALL, "--seed", 5).code == 0
+    return Recipe.from_file("out.png")
 
 
 def write(recipe: Recipe, depth: int = 8, name: str = "out.png") -> None:
-    save_image(name, PICTURE, recipe=recipe.to_json(), depth=depth, force=True)
+    """Another picture with this recipe."""
+    save_image(name, torch.full((1, 3, 30, 40), 0.5), recipe=recipe.to_json(), depth=depth, force=True)
 
 
-def test_same_inputs_same_settings(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
-    result = run("rerun", "out.png", "-o", "again.png")
+def test_same_inputs_same_settings(run: Run, recipe: Recipe) -> None:
+    result = run(*AGAIN)
     assert result.code == 0
-    assert result.out == "The painting is in again.png (32 x 24 pixels, 3 s).\n"
+    assert result.out.startswith("The painting is in again.png (40 x 30 pixels, ")
     assert all(line.startswith("step") for line in result.err.splitlines())
-    assert fake.calls == [
-        {
-            "content": Path("photo.png"),
-            "styles": [Path("painting.png")],
-            **recipe.settings,
-            "max_pixels": 64_000_000,
-            "checkpoint": Path("again.png.checkpoint"),
-            "resume": False,
-        }
-    ]
+    again = Recipe.from_file("again.png")
+    assert again == recipe
+    assert (again.settings["seed"], again.threads) == (5, 1)
+    assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
 
 
-def test_files_that_moved_keep_their_names_in_the_recipe(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+def test_files_that_moved_keep_their_names_in_the_recipe(run: Run, recipe: Recipe) -> None:
     Path("moved").mkdir()
     Path("photo.png").rename("moved/cat.png")
     Path("painting.png").rename("moved/sea.png")
-    result = run("rerun", "out.png", "-o", "again.png", "--content", "moved/cat.png", "--style", "moved/sea.png")
+    result = run(*AGAIN)
+    assert result.error == "impasto: error: photo.png is not there: say where it lies now with --content"
+    result = run(*AGAIN, "--content", "moved/cat.png", "--style", "moved/sea.png")
     assert result.code == 0
-    assert fake.calls[0]["content"] == Path("moved/cat.png")
-    assert fake.calls[0]["styles"] == [Path("moved/sea.png")]
     again = Recipe.from_file("again.png")
     assert (again.content, again.styles) == (recipe.content, recipe.styles)
+    assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
 
 
-def test_the_picture_to_begin_with_is_found_too(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
-    Image.new("RGB", (32, 24)).save("begin.png")
-    begin = Input("start.png", sha256("begin.png"))
-    write(replace(recipe, init_image=begin, settings={**recipe.settings, "init": "start.png"}))
-    result = run("rerun", "out.png", "-o", "again.png")
+def test_the_picture_to_begin_with_is_found_too(run: Run, recipe: Recipe) -> None:
+    Image.new("RGB", (32, 24)).save("start.png")
+    begin = Input("start.png", sha256("start.png"))
+    command = ("stylize", "photo.png", "painting.png", "-o", "out.png", *SMALL, "--init", "start.png", "--force")
+    assert run(*command).code == 0
+    Path("start.png").rename("begin.png")
+    result = run(*AGAIN)
     assert result.code == 2
-    assert result.error == "impasto: error: start.png is not there: say where it lies now with --init FILE"
-    assert run("rerun", "out.png", "-o", "again.png", "--init", "begin.png").code == 0
-    assert fake.calls[0]["init"] == "begin.png"
+    assert result.error == "impasto: error: start.png is not there: say where it lies now with --init"
+    assert run(*AGAIN, "--init", "begin.png").code == 0
     again = Recipe.from_file("again.png")
     assert (again.init_image, again.settings["init"]) == (begin, "start.png")
+    assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
 
 
-def test_a_changed_input_is_refused(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+def test_a_changed_input_is_refused(run: Run, recipe: Recipe) -> None:
     Image.new("RGB", (32, 24)).save("painting.png")
-    result = run("rerun", "out.png", "-o", "again.png")
+    result = run(*AGAIN)
     assert result.code == 2
     assert "painting.png is not the file the picture was made from" in result.error
     assert "--style" in result.error
-    assert fake.calls == []
     assert not Path("again.png").exists()
 
 
-def test_other_weights_are_refused(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
+def test_other_weights_are_refused(run: Run, recipe: Recipe) -> None:
     write(replace(recipe, extractor_sha256="f" * 64))
-    result = run("rerun", "out.png", "-o", "again.png")
+    result = run(*AGAIN)
     assert result.code == 2
     assert result.error.startswith("impasto: error: --extractor: compact has other weights than those that made")
-    assert fake.calls == []
+    assert not Path("again.png").exists()
 
 
-def test_as_many_styles_as_there_were(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
-    result = run("rerun", "out.png", "-o", "again.png", "--style", "painting.png", "--style", "photo.png")
+def test_as_many_styles_as_there_were(run: Run, recipe: Recipe) -> None:
+    result = run(*AGAIN, "--style", "painting.png", "--style", "photo.png")
     assert result.code == 2
     assert result.error == "impasto: error: --style: given 2 times, but out.png was made with 1; give each, in order"
 
@@ -114,28 +99,26 @@ def test_as_many_styles_as_there_were(run: Run, fake: FakeStylize, recipe: Recip
         ({"version": "0.0.9"}, f"impasto: made with impasto 0.0.9, this is {impasto.__version__}: the picture may"),
     ],
 )
-def test_what_may_differ_is_one_line(
-    run: Run, fake: FakeStylize, recipe: Recipe, change: dict[str, str], line: str
-) -> None:
+def test_what_may_differ_is_one_line(run: Run, recipe: Recipe, change: dict[str, str], line: str) -> None:
     write(replace(recipe, **change))  # type: ignore[arg-type]
-    result = run("rerun", "out.png", "-o", "again.png")
+    result = run(*AGAIN)
     assert result.code == 0
     lines = result.err.splitlines()
     assert lines[0].startswith(line)
     assert all(line.startswith("step") for line in lines[1:])
 
 
-def test_threads_are_the_recipes(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
-    threads = torch.get_num_threads() + 1
-    write(replace(recipe, threads=threads))
-    result = run("rerun", "out.png", "-o", "again.png")
+def test_threads_are_the_recipes(run: Run, recipe: Recipe) -> None:
+    torch.set_num_threads(2)
+    result = run(*AGAIN)
     assert result.code == 0
     assert "threads" not in result.err
-    assert torch.get_num_threads() == threads
+    assert Recipe.from_file("again.png").threads == recipe.threads == 1
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize(("name", "depth"), [("out.png", 8), ("out.png", 16), ("out.tif", 8), ("out.tif", 16)])
-def test_as_many_bits_as_before(run: Run, fake: FakeStylize, recipe: Recipe, name: str, depth: int) -> None:
+def test_as_many_bits_as_before(run: Run, recipe: Recipe, name: str, depth: int) -> None:
     write(recipe, depth, name)
     assert run("rerun", name, "-o", "again.png").code == 0
     assert Path("again.png").read_bytes()[24] == depth
@@ -147,18 +130,38 @@ def test_as_many_bits_as_before(run: Run, fake: FakeStylize, recipe: Recipe, nam
     ("picture", "message"),
     [("photo.png", "photo.png carries no recipe"), ("gone.png", "gone.png is not there"), ("bad.png", "is damaged")],
 )
-def test_no_recipe(run: Run, fake: FakeStylize, recipe: Recipe, picture: str, message: str) -> None:
-    save_image("bad.png", PICTURE, recipe="{}")
+def test_no_recipe(run: Run, folder: Path, picture: str, message: str) -> None:
+    save_image("bad.png", torch.full((1, 3, 24, 32), 0.5), recipe="{}")
     result = run("rerun", picture, "-o", "again.png")
     assert result.code == 2
     assert message in result.error
 
 
-def test_an_existing_file_is_kept(run: Run, fake: FakeStylize, recipe: Recipe) -> None:
-    result = run("rerun", "out.png", "-o", "photo.png")
+def test_an_existing_file_is_kept(run: Run, recipe: Recipe) -> None:
+    Path("again.png").write_text("precious")
+    result = run(*AGAIN)
     assert result.code == 2
-    assert "photo.png" in result.error
+    assert "again.png" in result.error
     assert "--force" in result.error
+    assert Path("again.png").read_text() == "precious"
+    assert run(*AGAIN, "--force").code == 0
+    assert painted("again.png")
+
+
+def test_stopped_and_resumed(run: Run, folder: Path) -> None:
+    command = ("stylize", "photo.png", "painting.png", "-o", "out.png", *SMALL, "--steps", 3)
+    assert run(*command).code == 0
+    result = run(*AGAIN, "--json", stop_after='"step": 1,')
+    assert result.code == 130
+    assert result.err == "impasto: stopped; the same command with --resume goes on from again.png.checkpoint\n"
+    assert run(*AGAIN, "--resume").code == 0
+    assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
+
+
+def test_max_pixels(run: Run, recipe: Recipe) -> None:
+    result = run(*AGAIN, "--max-pixels", 700)
+    assert result.code == 2
+    assert "--max-pixels" in result.error
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".tif"])
@@ -196,7 +199,7 @@ class TestNetworks:
         Path("moved").mkdir()
         network.rename("moved/other.safetensors")
         result = run("rerun", "out.png", "-o", "more.png", "--quiet")
-        assert result.error.endswith("net.safetensors is not there: say where it lies now with --model FILE")
+        assert result.error.endswith("net.safetensors is not there: say where it lies now with --model")
         assert run("rerun", "out.png", "-o", "more.png", "--quiet", "--model", "moved/other.safetensors").code == 0
         assert Path("more.png").read_bytes() == Path("out.png").read_bytes()
 
@@ -221,16 +224,22 @@ class TestNetworks:
         assert run("rerun", "out.png", "-o", "again.png", "--quiet").code == 0
         assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
 
-    @pytest.mark.parametrize("option", [("--extractor", "net.safetensors"), ("--resume",)])
-    def test_what_means_nothing_is_refused(self, run: Run, network: Path, option: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize(
+        ("option", "message"),
+        [
+            (("--extractor", "net.safetensors"), "here, out.png was made by --method instant; leave it out"),
+            (("--resume",), "with --method instant, which takes no steps; leave it out"),
+        ],
+    )
+    def test_what_means_nothing_is_refused(
+        self, run: Run, network: Path, option: tuple[str, ...], message: str
+    ) -> None:
         assert run(*self.BASIC, "--method", "instant", "--model", network).code == 0
-        result = run("rerun", "out.png", "-o", "again.png", *option)
+        result = run(*AGAIN, *option)
         assert result.code == 2
-        assert result.error.endswith(
-            f"{option[0]}: means nothing here, out.png was made by --method instant; leave it out"
-        )
+        assert result.error == f"impasto: error: {option[0]}: means nothing {message}"
 
-    def test_a_network_for_a_picture_without(self, run: Run, fake: FakeStylize, recipe: Recipe, network: Path) -> None:
-        result = run("rerun", "out.png", "-o", "again.png", "--model", network)
+    def test_a_network_for_a_picture_without(self, run: Run, recipe: Recipe, network: Path) -> None:
+        result = run(*AGAIN, "--model", network)
         assert result.code == 2
         assert result.error.endswith("--model: means nothing here, out.png was made without a network; leave it out")

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from impasto.errors import ImpastoError
 from impasto.features import load_extractor
 from impasto.features.compact import Compact, is_compact, shipped_path
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
 from impasto.features.vgg19 import VGG19
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import content_loss, gram_matrix
 
 

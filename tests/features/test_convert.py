@@ -74,7 +74,7 @@ def refusal(path: Path, convention: str | None = None) -> str:
         read_weights(path, convention)
     text = str(caught.value)
     assert "\n" not in text
-    assert text.startswith(f"{path}: ") or text.startswith("--convention: ")
+    assert text.startswith(f"{path}: ") or text.startswith("convention: ")
     return text.removeprefix(f"{path}: ")
 
 
@@ -89,7 +89,7 @@ def test_known_weights_are_recognized(tmp_path: Path, whose: str, precision: tor
     assert weights.convention == whose
     other = {"torchvision": "caffe", "caffe": "torchvision"}[whose]
     assert refusal(tmp_path / "a.pth", other) == (
-        f"--convention: the weights in {tmp_path / 'a.pth'} follow {whose}'s; leave the option out"
+        f"convention: the weights in {tmp_path / 'a.pth'} follow {whose}'s; leave it out"
     )
 
 
@@ -126,7 +126,7 @@ def test_unknown_weights_need_a_word(tmp_path: Path) -> None:
 
 def test_an_unknown_convention(tmp_path: Path) -> None:
     path = save_pth(tmp_path / "a.pth", make_state())
-    assert refusal(path, "theano") == "--convention: 'theano' is unknown; give torchvision or caffe"
+    assert refusal(path, "theano") == "convention: 'theano' is unknown; give torchvision or caffe"
 
 
 def test_the_input_of_each_convention(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_the_names_that_keras_gave(tmp_path: Path, root: str, kernel: str, bias:
     weights = read_weights(save_keras(tmp_path / "vgg19.h5", root=root, kernel=kernel, bias=bias))
     assert weights.convention == "caffe"
     assert weights.tensors["conv5_4.weight"][17, 400].tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
-    assert refusal(tmp_path / "vgg19.h5", "torchvision").endswith("follow caffe's; leave the option out")
+    assert refusal(tmp_path / "vgg19.h5", "torchvision").endswith("follow caffe's; leave it out")
 
 
 # Impasto's own file
@@ -196,7 +196,7 @@ def test_what_our_own_file_remembers(own: Path) -> None:
         assert file.metadata()["format"] == "impasto-vgg19-1"
         assert file.metadata()["sha256"] == weights.sha256
     assert sorted(path.name for path in own.parent.iterdir()) == ["source.pth", "vgg19.safetensors"]
-    assert refusal(own, "torchvision").endswith("follow caffe's; leave the option out")
+    assert refusal(own, "torchvision").endswith("follow caffe's; leave it out")
 
 
 def test_the_hash_depends_on_every_number(tmp_path: Path) -> None:

@@ -323,7 +323,7 @@ class TestSheets:
         assert sheet.height < answering.height - 100
 
     def test_a_channel_that_is_none(self, tiny: Extractor, pair: tuple[Tensor, Tensor]) -> None:
-        with pytest.raises(ImpastoError, match=r"--channel: relu2_1 of 'tiny' has channels 0 to 7; 8 is none of them"):
+        with pytest.raises(ImpastoError, match=r"^channel: relu2_1 of 'tiny' has channels 0 to 7; 8 is none of them"):
             channel_sheet(tiny, pair[0], "relu2_1", 8)
 
     def test_a_picture_too_small(self, tiny: Extractor) -> None:

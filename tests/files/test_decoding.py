@@ -580,7 +580,7 @@ def test_limit_is_exact(read) -> None:
     with pytest.raises(ImpastoError) as caught:
         read(data, max_pixels=479)
     assert str(caught.value).endswith(
-        "picture.any: 20 x 24 pixels are more than the limit of 479; scale it down or raise --max-pixels"
+        "picture.any: 20 x 24 pixels are more than the limit of 479; scale it down or raise max_pixels"
     )
 
 

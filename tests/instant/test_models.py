@@ -17,28 +17,30 @@ def test_a_file(model: Path) -> None:
     assert found.input == Input(str(model), file_sha256(model))
 
 
-def test_the_packages_own_has_no_name(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "shipped_path", lambda: model)
-    assert find_model(None).path == model
-    assert find_model(None).input == Input("", file_sha256(model))
+def test_the_packages_own_has_no_name() -> None:
+    shipped = models.shipped_path()
+    assert find_model(None).path == shipped
+    assert find_model(None).input == Input("", file_sha256(shipped))
 
 
 def test_none_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "shipped_path", lambda: tmp_path / "autoencoder.safetensors")
-    with pytest.raises(ImpastoError, match="--model: no network comes with this installation; name a file"):
+    with pytest.raises(ImpastoError, match=r"^model: no network comes with this installation; name a file"):
         find_model(None)
-    with pytest.raises(ImpastoError, match=r"--model: .*gone cannot be read .*; check the name"):
+    with pytest.raises(ImpastoError, match=r"^model: .*gone cannot be read .*; check the name"):
         find_model(str(tmp_path / "gone"))
-    with pytest.raises(ImpastoError, match=r"--model: .* is a folder; name a file in it"):
+    with pytest.raises(ImpastoError, match=r"^model: .* is a folder; name a file in it"):
         find_model(str(tmp_path))
 
 
 def test_what_cannot_be(model: Path, tmp_path: Path) -> None:
     exported = tmp_path / "a.onnx"
     exported.write_bytes(b"")
-    with pytest.raises(ImpastoError, match=r"a\.onnx is an ONNX file; add --runtime onnx"):
+    with pytest.raises(ImpastoError, match=r"a\.onnx is an ONNX file; add runtime='onnx'$"):
         load_painter(find_model(str(exported)))
-    with pytest.raises(ImpastoError, match=r"--device cuda: --runtime onnx computes on the CPU; leave one"):
+    with pytest.raises(
+        ImpastoError, match=r"^device: runtime='onnx' computes on the CPU, not on cuda; leave one of the two out$"
+    ):
         load_painter(find_model(str(model)), "onnx", "cuda")
 
 

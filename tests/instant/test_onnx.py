@@ -7,7 +7,7 @@ import torch
 
 from impasto.errors import ImpastoError
 from impasto.instant.models import TorchPainter
-from impasto.instant.tiles import encode, paint
+from impasto.instant.passes import encode, one_pass
 
 from .conftest import picture, tiny_network
 
@@ -33,7 +33,7 @@ def test_paints_what_torch_paints(
     both: tuple[TorchPainter, OnnxPainter, bytes], size: tuple[int, int], strength: float
 ) -> None:
     content, style = picture(*size), picture(size[1], size[0] + 3, seed=1)
-    ours, theirs = (paint(painter, content, encode(painter, style), strength) for painter in both[:2])
+    ours, theirs = (one_pass(painter, content, encode(painter, style), strength) for painter in both[:2])
     assert ours.shape == theirs.shape == (1, 3, *size)
     assert (ours - theirs).abs().max() < LEVEL
     assert (ours - content).abs().max() > 0.1, "the network did something"
@@ -41,8 +41,8 @@ def test_paints_what_torch_paints(
 
 def test_tiles_too(both: tuple[TorchPainter, OnnxPainter, bytes]) -> None:
     content, style = picture(433, 500), picture(500, 433, seed=1)
-    whole = paint(both[0], content, both[0].encode(style))
-    tiled = paint(both[1], content, encode(both[1], style, 64), tile=128)
+    whole = one_pass(both[0], content, both[0].encode(style))
+    tiled = one_pass(both[1], content, encode(both[1], style, 64), tile=128)
     assert (whole - tiled).abs().max() < LEVEL
 
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from impasto.errors import ImpastoError
 from impasto.features.compact import Compact
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS
-from impasto.refine.budget import LARGEST, MULTIPLE, SMALLEST, Budget, read_size, size_text
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
+from impasto.refine.budget import LARGEST, MULTIPLE, SMALLEST, Budget
+from impasto.settings import read_size, size_text
 
 LAYERS = (CONTENT_LAYER, *STYLE_LAYERS)
 
@@ -17,37 +18,6 @@ LAYERS = (CONTENT_LAYER, *STYLE_LAYERS)
 @pytest.fixture(scope="module")
 def compact() -> Compact:
     return Compact.from_file()
-
-
-@pytest.mark.parametrize(
-    ("value", "size"),
-    [
-        ("2G", 2 * 2**30),
-        ("1.5G", 3 * 2**29),
-        ("500M", 500 * 2**20),
-        ("500m", 500 * 2**20),
-        ("4 GiB", 4 * 2**30),
-        ("64KB", 64 * 2**10),
-        ("1T", 2**40),
-        ("1000000", 1_000_000),
-        (123, 123),
-    ],
-)
-def test_sizes(value: object, size: int) -> None:
-    assert read_size(value) == size
-
-
-@pytest.mark.parametrize("value", ["", "G", "2X", "two", "-1G", "0", "0.0M", "1e9", "2G!", "2,5G", 0, -5, True])
-def test_no_sizes(value: object) -> None:
-    with pytest.raises(
-        ImpastoError, match=r"^--max-memory: '.*' is no amount of memory; write for example 2G, 1.5G or 500M$"
-    ):
-        read_size(value)
-
-
-@given(st.integers(1, 2**45))
-def test_a_size_in_words_is_that_size(size: int) -> None:
-    assert read_size(size_text(size)) == pytest.approx(size, rel=0.01)
 
 
 def test_small_pictures_need_no_tiles(compact: Compact) -> None:
@@ -96,7 +66,7 @@ def test_the_smallest_budget_that_is_named_is_enough(total: int, height: int, wi
         Budget(total, compact, LAYERS, held).tiling(height, width)
     except ImpastoError as error:
         message = str(error)
-        assert message.startswith(f"--max-memory: {size_text(total)} is too little for {width} × {height} px; give ")
+        assert message.startswith(f"max_memory: {size_text(total)} is too little for {width} × {height} px; give ")
         named = read_size(message.partition("give ")[2].partition(" or more")[0])
         assert named > total
         Budget(named, compact, LAYERS, held).tiling(height, width)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,40 +10,68 @@ from safetensors.torch import load_file
 from impasto.errors import ImpastoError
 from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
 from impasto.refine.objective import Losses
-from impasto.refine.optimizer import State
+from impasto.refine.optimizer import AdamMemory, LbfgsMemory, Pair, State
 from impasto.refine.shelf import StoredVector
 from impasto.refine.space import ON_DISK, Space
 
-
-def position() -> Position:
-    state = State(
-        torch.rand(1, 3, 4, 5),
-        12,
-        {"first": torch.randn(1, 3, 4, 5), "s2": torch.randn(1, 3, 4, 5), "sy2": torch.tensor(0.5)},
-    )
-    return Position(1, 7, state, [Losses(0.1, 0.2, 1 / 3), Losses(1e-9, 2.0, 3.0)], [0.1, 12.5])
+from .conftest import tensors_of
 
 
-def test_comes_back_bit_for_bit(tmp_path: Path) -> None:
-    before = position()
+def vector() -> torch.Tensor:
+    return torch.randn(1, 3, 4, 5)
+
+
+def pairs(count: int) -> tuple[Pair, ...]:
+    return tuple(Pair(vector(), vector(), torch.tensor(0.5 + number)) for number in range(count))
+
+
+MEMORIES = {
+    "adam": lambda: AdamMemory(vector(), vector()),
+    "lbfgs": lambda: LbfgsMemory(pairs(12), vector(), vector(), torch.rand(3, 3, 10)),
+    "lbfgs after its first step": lambda: LbfgsMemory((), vector(), vector()),
+    "lbfgs after a change of scale": lambda: LbfgsMemory(pairs(2)),
+    "lbfgs that knows nothing": lambda: LbfgsMemory(),
+}
+
+
+def position(memory: AdamMemory | LbfgsMemory | None = None) -> Position:
+    state = State(torch.rand(1, 3, 4, 5), 12, memory or MEMORIES["lbfgs"]())
+    losses = [
+        Losses({"content": 0.1, "style": 0.2, "a new one": 5.0}, 1 / 3),
+        Losses({"content": 1e-9, "style": 2.0, "a new one": 1 / 7}, 3.0),
+    ]
+    return Position(1, 7, state, losses, [0.1, 12.5])
+
+
+@pytest.mark.parametrize("memory", MEMORIES.values(), ids=MEMORIES.keys())
+def test_comes_back_bit_for_bit(tmp_path: Path, memory: Any) -> None:
+    before = position(memory())
     write_checkpoint(tmp_path / "run", before, "{}")
     after = read_checkpoint(tmp_path / "run", "{}", "cpu")
     assert (after.level, after.step, after.times, after.losses) == (1, 7, [0.1, 12.5], before.losses)
+    assert [list(entry.terms) for entry in after.losses] == [["content", "style", "a new one"]] * 2
     assert before.state is not None
     assert after.state is not None
     assert after.state.age == 12
     assert torch.equal(after.state.image, before.state.image)
-    assert after.state.memory.keys() == before.state.memory.keys()
-    assert all(torch.equal(after.state.memory[k], before.state.memory[k]) for k in before.state.memory)
+    assert type(after.state.memory) is type(before.state.memory)
+    found, wanted = tensors_of(after.state.memory), tensors_of(before.state.memory)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_what_is_on_the_disk_stays_there(tmp_path: Path) -> None:
-    before = position()
+@pytest.mark.parametrize("algorithm", ["adam", "lbfgs"])
+def test_what_is_on_the_disk_stays_there(tmp_path: Path, algorithm: str) -> None:
+    before = position(MEMORIES[algorithm]())
     assert before.state is not None
     kept = before.state.memory
     write_checkpoint(tmp_path / "run", before, "{}")
-    stored = {name: ON_DISK.keep(vector) if name != "sy2" else vector for name, vector in kept.items()}  # type: ignore[arg-type]
-    before.state.memory = stored
+    if isinstance(kept, AdamMemory):
+        before.state.memory = AdamMemory(stored(kept.first), stored(kept.second))
+    else:
+        assert isinstance(kept, LbfgsMemory)
+        moved = tuple(Pair(stored(pair.s), stored(pair.y), pair.curvature) for pair in kept.pairs)
+        before.state.memory = LbfgsMemory(moved, stored(kept.image), stored(kept.gradient), kept.spectrum)
     write_checkpoint(tmp_path / "other", before, "{}")
     assert (tmp_path / "other").read_bytes() == (tmp_path / "run").read_bytes()
     levels: list[int] = []
@@ -54,18 +83,29 @@ def test_what_is_on_the_disk_stays_there(tmp_path: Path) -> None:
     after = read_checkpoint(tmp_path / "run", "{}", "cpu", space_of).state
     assert after is not None
     assert set(levels) == {1}
-    for name in ("first", "s2"):
-        vector = after.memory[name]
-        assert isinstance(vector, StoredVector)
-        assert torch.equal(vector.read(0, vector.count).view(1, 3, 4, 5), kept[name])  # type: ignore[arg-type]
-    assert torch.equal(after.memory["sy2"], kept["sy2"])  # type: ignore[arg-type]
+    memory = after.memory
+    if isinstance(memory, AdamMemory):
+        large: list[Any] = [memory.first, memory.second]
+    else:
+        assert isinstance(memory, LbfgsMemory)
+        large = [memory.image, memory.gradient, *(part for pair in memory.pairs for part in (pair.s, pair.y))]
+        assert isinstance(memory.spectrum, torch.Tensor)
+        assert all(isinstance(pair.curvature, torch.Tensor) for pair in memory.pairs)
+    assert all(isinstance(part, StoredVector) for part in large)
+    found, wanted = tensors_of(memory), tensors_of(kept)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def stored(vector: Any) -> Any:
+    return ON_DISK.keep(vector)
 
 
 def test_any_reader_of_safetensors_reads_it(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "run", position(), "{}")
     tensors = load_file(tmp_path / "run")
-    assert tensors["losses"].tolist() == [[0.1, 0.2, 1 / 3, 0.1], [1e-9, 2.0, 3.0, 12.5]]
-    assert tensors["memory.sy2"].item() == 0.5
+    assert tensors["losses"].tolist() == [[0.1, 0.2, 5.0, 1 / 3, 0.1], [1e-9, 2.0, 1 / 7, 3.0, 12.5]]
+    assert [tensors[f"curvature{number}"].item() for number in range(12)] == [0.5 + number for number in range(12)]
 
 
 def test_half_a_file_is_never_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +126,7 @@ def test_half_a_file_is_never_left(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_before_the_first_step_there_is_nothing_to_keep(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "run", Position(), "{}")
+    write_checkpoint(tmp_path / "run", Position(state=State(torch.rand(1, 3, 4, 5))), "{}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,9 +134,17 @@ def test_of_another_run(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "run", position(), '{"seed":0}')
     with pytest.raises(
         ImpastoError,
-        match="run: belongs to a run with other images, settings, versions or --threads; repeat those, or remove",
+        match="run: belongs to a run with other images, settings, versions or threads; repeat those, or remove",
     ):
         read_checkpoint(tmp_path / "run", '{"seed":1}', "cpu")
+
+
+def test_of_another_format(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    write_checkpoint(path, position(), "{}")
+    path.write_bytes(path.read_bytes().replace(b"impasto-checkpoint-2", b"impasto-checkpoint-1"))
+    with pytest.raises(ImpastoError, match="run: not a checkpoint of impasto; remove it to begin anew"):
+        read_checkpoint(path, "{}", "cpu")
 
 
 @pytest.mark.parametrize("keep", [0, 10, -30])
@@ -103,5 +152,15 @@ def test_cut(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "run"
     write_checkpoint(path, position(), "{}")
     path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
+        read_checkpoint(path, "{}", "cpu")
+
+
+@pytest.mark.parametrize("part", [b'\\"level\\"', b'\\"names\\"', b'\\"pairs\\"', b'"image"', b'"s3"', b'"losses"'])
+def test_a_part_is_missing(tmp_path: Path, part: bytes) -> None:
+    path = tmp_path / "run"
+    write_checkpoint(path, position(), "{}")
+    assert part in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(part, part.replace(b"s", b"z").replace(b"l", b"k").replace(b"i", b"j")))
     with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
         read_checkpoint(path, "{}", "cpu")

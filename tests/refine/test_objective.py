@@ -1,54 +1,78 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor
 
 from impasto.features.compact import Compact, shipped_path
-from impasto.features.extractor import STYLE_LAYERS
-from impasto.losses import content_loss, gram_matrix, style_loss, total_loss
-from impasto.refine.objective import Objective, Weights
+from impasto.features.extractor import Extractor
+from impasto.layers import STYLE_LAYERS
+from impasto.losses import content_loss, gram_matrix, style_loss, total_loss, total_variation
+from impasto.refine.budget import Tiling
+from impasto.refine.objective import Losses, Objective, View, Whole
+from impasto.refine.terms import PIXELS, Gram, Term, TotalVariation
+from impasto.refine.tiled import Tiled
+from impasto.settings import Settings
+from impasto.tiles import Tile
 
 
-def weights(**changes: object) -> Weights:
-    values = {
-        "content_weight": 1e-3,
-        "content_layers": {"relu4_2": 1.0},
-        "style_layers": dict.fromkeys(STYLE_LAYERS, 0.2),
-        "style_weights": (1.0,),
-        **changes,
-    }
-    return Weights(**values)  # type: ignore[arg-type]
+def objective(
+    extractor: Extractor,
+    content: Tensor,
+    styles: Sequence[Tensor],
+    *,
+    bf16: bool = False,
+    area: float = 1.0,
+    **settings: object,
+) -> Objective:
+    chosen = Settings.check(settings)
+    shares = chosen.shares(len(styles))
+    return Objective.of(chosen, shares, content, styles, Whole(extractor, bf16=bf16), area=area)
 
 
 @pytest.mark.parametrize("normalization", ["relative", "gatys"])
 def test_losses_are_those_of_the_metric(tiny, pair: tuple[Tensor, Tensor], normalization) -> None:
+    """Every layer with a weight of its own."""
     content, style = pair
+    weights = {layer: 0.1 * number for number, layer in enumerate(STYLE_LAYERS, start=1)}
+    content_layers = {"relu4_2": 0.8, "relu2_1": 0.5}
     output = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
-    gradient, losses = Objective(tiny, content, [style], weights(normalization=normalization))(output)
+    settings = {"normalization": normalization, "style_layers": weights, "content_layers": content_layers}
+    gradient, losses = objective(tiny, content, [style], tv_weight=0.3, **settings)(output)
     out, at_content, at_style = (tiny(image, tiny.layers) for image in (output, content, style))
-    assert losses.content == pytest.approx(content_loss(out["relu4_2"], at_content["relu4_2"], normalization).item())
+    content_terms = [
+        weight * content_loss(out[layer], at_content[layer], normalization).item()
+        for layer, weight in content_layers.items()
+    ]
     style_terms = [
-        0.2
+        weight
         * style_loss(
             gram_matrix(out[layer]), gram_matrix(at_style[layer]), normalization, channels=tiny.channels(layer)
         ).item()
-        for layer in STYLE_LAYERS
+        for layer, weight in weights.items()
     ]
-    assert losses.style == pytest.approx(sum(style_terms), rel=1e-5)
+    variation = total_variation(output).item()
+    assert list(losses.terms) == ["content", "style", "total variation"]
+    assert losses.terms["content"] == pytest.approx(sum(content_terms), rel=1e-6)
+    assert losses.terms["style"] == pytest.approx(sum(style_terms), rel=1e-5)
+    assert losses.terms["total variation"] == pytest.approx(variation, rel=1e-6)
     scale = 100 if normalization == "relative" else 1
-    assert losses.total == pytest.approx(1e-3 * scale * losses.content + losses.style, rel=1e-5)
+    whole = 1e-3 * scale * losses.terms["content"] + losses.terms["style"] + 0.3 * variation
+    assert losses.total == pytest.approx(whole, rel=1e-5)
     assert gradient.shape == content.shape
 
 
 def test_gradient_is_the_slope(tiny, pair: tuple[Tensor, Tensor]) -> None:
     content, style = pair
-    objective = Objective(tiny, content, [style], weights(tv_weight=0.1))
+    total = objective(tiny, content, [style], tv_weight=0.1)
     output = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
-    gradient, before = objective(output)
+    gradient, before = total(output)
     direction = gradient / gradient.norm()
     step = 0.01
-    rise = (objective(output + step * direction)[1].total - objective(output - step * direction)[1].total) / (2 * step)
+    rise = (total(output + step * direction)[1].total - total(output - step * direction)[1].total) / (2 * step)
     assert rise == pytest.approx(gradient.norm().item(), rel=0.05)
     assert before.total > 0
 
@@ -58,7 +82,7 @@ def test_compact_is_judged_by_its_features_not_by_its_maps(pair: tuple[Tensor, T
     content, style = pair
     compact = Compact.from_file(shipped_path())
     output = (content + 0.1 * torch.randn(content.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    gradient, losses = Objective(compact, content, [style], weights())(output)
+    gradient, losses = objective(compact, content, [style])(output)
     image = output.clone().requires_grad_()
     out, at_content, at_style = (compact(x, compact.layers) for x in (image, content, style))
     expected_content = content_loss(out["relu4_2"], at_content["relu4_2"])
@@ -66,27 +90,29 @@ def test_compact_is_judged_by_its_features_not_by_its_maps(pair: tuple[Tensor, T
         0.2 * style_loss(gram_matrix(out[layer]), gram_matrix(at_style[layer])) for layer in STYLE_LAYERS
     )
     total = total_loss(expected_content, expected_style, 1e-3)
-    assert losses.content == pytest.approx(expected_content.item(), rel=1e-4)
-    assert losses.style == pytest.approx(expected_style.item(), rel=1e-4)
+    assert losses.terms["content"] == pytest.approx(expected_content.item(), rel=1e-4)
+    assert losses.terms["style"] == pytest.approx(expected_style.item(), rel=1e-4)
     (expected,) = torch.autograd.grad(total, image)
     assert (gradient - expected).norm() < 1e-3 * expected.norm()
 
 
 def test_several_styles_share_by_weight(tiny, pair: tuple[Tensor, Tensor]) -> None:
     content, style = pair
-    both = Objective(tiny, content, [style, content], weights(style_weights=(1.0, 0.0)))(content)[1]
-    alone = Objective(tiny, content, [style], weights())(content)[1]
-    assert both.style == pytest.approx(alone.style, rel=1e-5)
-    content_only = Objective(tiny, content, [style, content], weights(style_weights=(0.0, 1.0)))(content)[1]
-    assert content_only.style == pytest.approx(0, abs=1e-6)
+
+    def style_of(styles: Sequence[Tensor], *weights: float) -> float:
+        return objective(tiny, content, styles, style_weights=weights)(content)[1].terms["style"]
+
+    assert style_of([style, content], 1.0, 0.0) == pytest.approx(style_of([style], 1.0), rel=1e-5)
+    assert style_of([style, content], 0.0, 1.0) == pytest.approx(0, abs=1e-6)
 
 
 def test_article_weighs_content_alike_at_every_scale(tiny, pair: tuple[Tensor, Tensor]) -> None:
     content, style = pair
     output = content.flip(-1)
-    full = Objective(tiny, content, [style], weights(normalization="gatys"))(output)[1]
-    quarter = Objective(tiny, content, [style], weights(normalization="gatys"), area=0.25)(output)[1]
-    assert quarter.total - quarter.style == pytest.approx(4 * (full.total - full.style), rel=1e-3)
+    full, quarter = (
+        objective(tiny, content, [style], normalization="gatys", area=area)(output)[1] for area in (1.0, 0.25)
+    )
+    assert quarter.total - quarter.terms["style"] == pytest.approx(4 * (full.total - full.terms["style"]), rel=1e-3)
 
 
 def test_bf16_is_the_extractors_alone(tiny, pair: tuple[Tensor, Tensor]) -> None:
@@ -94,8 +120,98 @@ def test_bf16_is_the_extractors_alone(tiny, pair: tuple[Tensor, Tensor]) -> None
     content, style = pair
     compact = Compact.from_file(shipped_path())
     for extractor in (tiny, compact):
-        own = Objective(extractor, style, [style], weights(), bf16=True)(style)[1].style
+        own = objective(extractor, style, [style], bf16=True)(style)[1].terms["style"]
         assert own == 0.0
-        exact = Objective(extractor, content, [style], weights())(content)[1]
-        rounded = Objective(extractor, content, [style], weights(), bf16=True)(content)[1]
-        assert rounded.style == pytest.approx(exact.style, rel=0.02)
+        exact = objective(extractor, content, [style])(content)[1]
+        rounded = objective(extractor, content, [style], bf16=True)(content)[1]
+        assert rounded.terms["style"] == pytest.approx(exact.terms["style"], rel=0.02)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A new loss: the distance of the mean of each channel from a number."""
+
+    layer: str
+    target: float
+    weight: float = 1.0
+    name: str = "mean"
+
+    def look(self, maps: Tensor, tile: Tile) -> Tensor:
+        height, width = tile.size
+        rows, columns = (part.stop - part.start for part in (tile.rows, tile.columns))
+        return maps[..., :rows, :columns].sum((0, 2, 3)) / (height * width)
+
+    def loss(self, statistic: Tensor) -> Tensor:
+        return (statistic - self.target).square().sum()
+
+
+class TestNewTerms:
+    """One class is all that a loss takes: the picture at once or in tiles, alone or beside others."""
+
+    IMAGE = torch.rand(1, 3, 45, 62, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def views(self, extractor: Extractor) -> list[View]:
+        tiling = Tiling((24, 16, 8, 8, 4))
+        return [Whole(extractor), Tiled(extractor, tiling, self.IMAGE.device)]
+
+    def gram(self, extractor: Extractor) -> Gram:
+        (maps,) = extractor.maps(self.IMAGE.flip(-1).square(), ["relu3_1"]).values()
+        return Gram("relu3_1", 0.7, gram_matrix(maps), metric=extractor.metric("relu3_1"))
+
+    @pytest.mark.parametrize(
+        "terms",
+        [
+            [Mean("relu2_1", 0.3)],
+            [Mean("relu5_1", 0.1), Mean("relu1_1", 0.4, weight=3.0), Mean(PIXELS, 0.5, weight=0.5)],
+            [Mean(PIXELS, 0.2)],
+            [TotalVariation(weight=2.0), Mean("relu4_2", 0.3)],
+        ],
+        ids=["a layer", "several layers", "pixels", "beside another"],
+    )
+    @pytest.mark.parametrize("beside", [False, True], ids=["alone", "with a gram"])
+    def test_whole_and_tiled_agree(self, exact: Compact, terms: list[Term], beside: bool) -> None:
+        terms = [*terms, self.gram(exact)] if beside else terms
+        factors = {"mean": 2.0, "style": 1.5, "total variation": 0.3}
+        found = [Objective(terms, factors, view)(self.IMAGE) for view in self.views(exact)]
+        (gradient, losses), (tiled_gradient, tiled_losses) = found
+        assert (tiled_gradient - gradient).norm() < 1e-12 * gradient.norm()
+        assert list(losses.terms) == list(dict.fromkeys(term.name for term in terms))
+        assert tiled_losses.terms == pytest.approx(losses.terms, rel=1e-12)
+        assert tiled_losses.total == pytest.approx(losses.total, rel=1e-12)
+
+    def test_known_values(self, exact: Compact) -> None:
+        terms = [Mean("relu2_1", 0.3, weight=2.0), Mean(PIXELS, 0.25, weight=0.5), self.gram(exact)]
+        image = self.IMAGE.clone().requires_grad_()
+        maps = exact.maps(image, ["relu2_1", "relu3_1"])
+        means = [2.0 * (maps["relu2_1"].mean((0, 2, 3)) - 0.3).square().sum()]
+        means.append(0.5 * (image.mean((0, 2, 3)) - 0.25).square().sum())
+        gram = terms[2]
+        assert isinstance(gram, Gram)
+        style = 0.7 * style_loss(gram_matrix(maps["relu3_1"]), gram.target, metric=gram.metric)
+        total = 10 * (means[0] + means[1]) + 0.1 * style
+        (wanted,) = torch.autograd.grad(total, image)
+        for view in self.views(exact):
+            gradient, losses = Objective(terms, {"mean": 10.0, "style": 0.1}, view)(self.IMAGE)
+            assert (gradient - wanted).norm() < 1e-12 * wanted.norm()
+            assert losses.terms["mean"] == pytest.approx((means[0] + means[1]).item(), rel=1e-12)
+            assert losses.terms["style"] == pytest.approx(style.item(), rel=1e-12)
+            assert losses.total == pytest.approx(total.item(), rel=1e-12)
+
+    def test_float32_stays_float32(self, compact: Compact) -> None:
+        image = self.IMAGE.float()
+        for view in self.views(compact):
+            gradient, losses = Objective([Mean("relu2_1", 0.3), TotalVariation()], FACTORS, view)(image)
+            assert gradient.dtype == torch.float32
+            assert gradient.shape == image.shape
+            assert isinstance(losses, Losses)
+
+    def test_the_picture_is_left_alone(self, compact: Compact) -> None:
+        image = self.IMAGE.float()
+        before = image.clone()
+        for view in self.views(compact):
+            Objective([Mean("relu2_1", 0.3), TotalVariation()], FACTORS, view)(image)
+            assert torch.equal(image, before)
+            assert not image.requires_grad
+
+
+FACTORS = {"mean": 1.0, "total variation": 1.0}

@@ -4,10 +4,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.refine.optimizer import FIRST_RATE, LAST_RATE, State, adam, lbfgs, rate
+from impasto.refine.optimizer import (
+    FIRST_RATE,
+    LAST_RATE,
+    AdamMemory,
+    LbfgsMemory,
+    Pair,
+    State,
+    adam,
+    lbfgs,
+    rate,
+)
 from impasto.refine.space import FARTHEST, HISTORY
 
+from .conftest import tensors_of
+
 ALGORITHMS = pytest.mark.parametrize("algorithm", [adam, lbfgs])
+
+
+def pairs_of(state: State) -> tuple[Pair, ...]:
+    assert isinstance(state.memory, LbfgsMemory)
+    return state.memory.pairs
 
 
 def target() -> Tensor:
@@ -60,12 +77,21 @@ def test_a_step_leaves_its_input_alone(algorithm) -> None:
     state = State(torch.full_like(goal, 0.5))
     for _ in range(3):
         state = algorithm(state, state.image - goal, 0.03)
-    before = {name: tensor.clone() for name, tensor in state.memory.items()}
+    before = {name: tensor.clone() for name, tensor in tensors_of(state.memory).items()}
     image = state.image.clone()
     algorithm(state, state.image - goal, 0.03)
     assert torch.equal(state.image, image)
-    assert state.memory.keys() == before.keys()
-    assert all(torch.equal(state.memory[name], before[name]) for name in before)
+    after = tensors_of(state.memory)
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+@ALGORITHMS
+def test_what_is_remembered_has_a_type(algorithm) -> None:
+    goal = target()
+    state = algorithm(State(torch.full_like(goal, 0.5)), goal, 0.03)
+    assert isinstance(state.memory, AdamMemory if algorithm is adam else LbfgsMemory)
+    assert state.age == 1
 
 
 def test_adam_is_adam() -> None:
@@ -87,7 +113,7 @@ def test_lbfgs_remembers_no_more_than_its_history() -> None:
     state = State(torch.full_like(goal, 0.5))
     for _ in range(3 * HISTORY):
         state = lbfgs(state, curvature * (state.image - goal), 0.01)
-    assert len([name for name in state.memory if name[0] == "s" and name[1:].isdigit()]) == HISTORY
+    assert len(pairs_of(state)) == HISTORY
 
 
 @pytest.mark.parametrize(("slope", "kept"), [(0.3, 4), (0.9, 1)])
@@ -97,8 +123,10 @@ def test_lbfgs_forgets_what_misled_it(slope: float, kept: int) -> None:
     state = State(torch.full_like(goal, 0.5))
     for _ in range(4):
         state = lbfgs(state, torch.linspace(1, 3, 8) * (state.image - goal), 0.01)
-    back = lbfgs(state, -slope * state.memory["gradient"], 0.01)
-    assert len([name for name in back.memory if name[0] == "y" and name[1:].isdigit()]) == kept
+    assert isinstance(state.memory, LbfgsMemory)
+    assert isinstance(state.memory.gradient, Tensor)
+    back = lbfgs(state, -slope * state.memory.gradient, 0.01)
+    assert len(pairs_of(back)) == kept
 
 
 def test_lbfgs_moves_no_pixel_too_far() -> None:
@@ -118,27 +146,32 @@ def test_rate_falls_from_the_first_to_the_last() -> None:
 
 class TestGrown:
     def test_adam_takes_its_moments_along(self) -> None:
-        state = State(
-            torch.rand(1, 3, 4, 4),
-            7,
-            {"first": torch.full((1, 3, 4, 4), 4.0), "second": torch.full((1, 3, 4, 4), 16.0)},
-        )
-        grown = state.grown(torch.rand(1, 3, 8, 8))
+        memory = AdamMemory(torch.full((1, 3, 4, 4), 4.0), torch.full((1, 3, 4, 4), 16.0))
+        grown = State(torch.rand(1, 3, 4, 4), 7, memory).grown(torch.rand(1, 3, 8, 8))
         assert grown.age == 7
+        assert isinstance(grown.memory, AdamMemory)
         # Four times as many pixels: each has a quarter of the gradient.
-        assert torch.allclose(grown.memory["first"], torch.tensor(1.0))
-        assert torch.allclose(grown.memory["second"], torch.tensor(1.0))
+        assert torch.allclose(grown.memory.first, torch.tensor(1.0))
+        assert torch.allclose(grown.memory.second, torch.tensor(1.0))
+        assert grown.memory.first.shape == (1, 3, 8, 8)
 
     def test_lbfgs_takes_its_curvature_along(self) -> None:
         s, y = torch.full((1, 3, 4, 4), 0.1), torch.full((1, 3, 4, 4), 0.8)
-        memory = {"s3": s, "y3": y, "sy3": torch.tensor(1.0), "gradient": y, "image": s}
-        memory["spectrum"] = torch.ones(3, 3, 10)
+        memory = LbfgsMemory((Pair(s, y, torch.tensor(1.0)),), s, y, torch.ones(3, 3, 10))
         grown = State(s, 7, memory).grown(torch.rand(1, 3, 8, 8))
-        assert set(grown.memory) == {"s3", "y3", "sy3"}
+        assert isinstance(grown.memory, LbfgsMemory)
+        # The last picture, its gradient and the rings are of the old scale.
+        assert (grown.memory.image, grown.memory.gradient, grown.memory.spectrum) == (None, None, None)
+        (pair,) = grown.memory.pairs
         # Four times as many pixels, each with a quarter of the gradient: as curved as before.
-        assert grown.memory["sy3"].item() == pytest.approx((s * y).sum().item())
-        assert (grown.memory["s3"] * grown.memory["y3"]).sum().item() == pytest.approx((s * y).sum().item())
+        assert pair.curvature.item() == pytest.approx((s * y).sum().item())
+        assert pair.curvature.dtype == torch.float32
+        assert (pair.s * pair.y).sum().item() == pytest.approx((s * y).sum().item())
 
     def test_a_pair_of_negative_curvature_is_dropped(self) -> None:
         s = torch.full((1, 3, 4, 4), 0.1)
-        assert State(s, 1, {"s0": s, "y0": -s}).grown(torch.rand(1, 3, 8, 8)).memory == {}
+        memory = LbfgsMemory((Pair(s, -s, torch.tensor(1.0)),))
+        assert State(s, 1, memory).grown(torch.rand(1, 3, 8, 8)).memory == LbfgsMemory()
+
+    def test_before_the_first_step_there_is_nothing_to_take_along(self) -> None:
+        assert State(torch.rand(1, 3, 4, 4)).grown(torch.rand(1, 3, 8, 8)).memory is None

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.refine.pyramid import carry_over, default_steps, enlarge, fit, fit_style, plan
+from impasto.refine.pyramid import carry_over, default_steps, enlarge, fit, fit_style, hybrid_plan, plan
 
 
 def test_the_default_plan() -> None:
@@ -44,6 +44,25 @@ def test_few_steps_are_shared_out_like_the_default_ones() -> None:
 
 def test_most_of_many_steps_go_to_the_finest_scale() -> None:
     assert [scale.steps for scale in plan(512, 400)] == [135, 90, 69, 106]
+
+
+def test_the_plan_of_a_picture_that_a_network_begins() -> None:
+    assert [scale.longest for scale in hybrid_plan(1024, None)] == [128, 256, 512, 1024]
+    assert [scale.steps for scale in hybrid_plan(512, None)] == [25, 18, 11]
+    assert [scale.longest for scale in hybrid_plan(90, None)] == [90]
+    assert [scale.longest for scale in hybrid_plan(512, None, smallest=200)] == [256, 512]
+    assert sum(scale.steps for scale in hybrid_plan(512, 7)) == 7
+    # Where the time goes, by pixels, at most 40 % of the default refinement's.
+    for size in (256, 512, 768, 1024, 2048):
+        plans = hybrid_plan(size, None), plan(size)
+        cost, default = (sum(scale.steps * scale.longest**2 for scale in planned) for planned in plans)
+        assert cost <= 0.4 * default
+
+
+@given(st.integers(1, 5000), st.integers(1, 1000))
+def test_the_number_of_steps_tells_the_plan_of_a_hybrid(size: int, smallest: int) -> None:
+    scales = hybrid_plan(size, None, smallest)
+    assert hybrid_plan(size, sum(scale.steps for scale in scales), smallest) == scales
 
 
 def test_fit() -> None:

@@ -9,22 +9,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.errors import ImpastoError
-from impasto.refine import shelf
-from impasto.refine.shelf import StoredMaps, StoredPile, StoredVector, pieces
+from impasto.refine.shelf import PIECE, StoredMaps, StoredPile, StoredVector, pieces
 
 
 def noise(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
-def test_pieces_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "PIECE", 10)
-    assert list(pieces(25)) == [(0, 10), (10, 20), (20, 25)]
+def test_pieces_cover_all() -> None:
+    assert list(pieces(2 * PIECE + 5)) == [(0, PIECE), (PIECE, 2 * PIECE), (2 * PIECE, 2 * PIECE + 5)]
+    assert list(pieces(PIECE)) == [(0, PIECE)]
     assert list(pieces(0)) == []
 
 
-def test_a_vector_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "PIECE", 7)
+def test_a_vector_of_several_pieces_comes_back() -> None:
+    tensor = noise(1, 3, 1000, PIECE // 2000)
+    assert PIECE < tensor.numel() < 2 * PIECE
+    stored = StoredVector.of(tensor)
+    assert torch.equal(stored.read(0, tensor.numel()).view(tensor.shape), tensor)
+    assert torch.equal(stored.read(PIECE - 9, PIECE + 9), tensor.flatten()[PIECE - 9 : PIECE + 9])
+
+
+def test_a_vector_comes_back() -> None:
     tensor = noise(1, 3, 5, 4)
     # As autograd hands gradients out.
     for laid in (tensor, tensor.contiguous(memory_format=torch.channels_last)):
@@ -89,5 +95,5 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
     stored = StoredVector((1, 3, 2, 2), torch.float32, torch.device("cpu"))
     stored._file = Full()  # type: ignore[assignment]
-    with pytest.raises(ImpastoError, match=r"^--max-memory: /.* takes no more \(No space left on device\), .*TMPDIR$"):
+    with pytest.raises(ImpastoError, match=r"^max_memory: /.* takes no more \(No space left on device\), .*TMPDIR$"):
         stored.write(0, torch.zeros(12))

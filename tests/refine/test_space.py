@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from impasto.refine import shelf, space
-from impasto.refine.optimizer import State, adam, lbfgs, rate
+from impasto.refine.optimizer import LbfgsMemory, State, adam, lbfgs, rate
 from impasto.refine.shelf import StoredVector
-from impasto.refine.space import FARTHEST, IN_MEMORY, ON_DISK, Vector
+from impasto.refine.space import FARTHEST, IN_MEMORY, ON_DISK
 from impasto.refine.spectrum import accumulate, precondition
+
+from .conftest import tensor_of, tensors_of
 
 
 @pytest.fixture(autouse=True)
@@ -26,15 +28,11 @@ def noise(seed: int, height: int = 26, width: int = 37) -> Tensor:
     return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def tensor(vector: Vector) -> Tensor:
-    return vector.read(0, vector.count).view(vector.shape) if isinstance(vector, StoredVector) else vector
-
-
 def test_operations_agree() -> None:
     a, b = noise(0), noise(1)
     kept = ON_DISK.keep(b)
     assert isinstance(kept, StoredVector)
-    assert torch.equal(tensor(ON_DISK.minus(a, kept)), a - b)
+    assert torch.equal(tensor_of(ON_DISK.minus(a, kept)), a - b)
     assert ON_DISK.dot(a, kept) == pytest.approx(IN_MEMORY.dot(a, b), rel=1e-5)
     assert ON_DISK.dot(kept, kept) == pytest.approx(IN_MEMORY.dot(b, b), rel=1e-5)
     assert ON_DISK.size(a) == pytest.approx(IN_MEMORY.size(a), rel=1e-5)
@@ -53,7 +51,7 @@ def test_enlarging_agrees(size: tuple[int, int]) -> None:
     a = noise(0)
     expected = IN_MEMORY.enlarged(a, size, 4.0)
     for vector in (a, a.contiguous(memory_format=torch.channels_last), ON_DISK.keep(a)):
-        torch.testing.assert_close(tensor(ON_DISK.enlarged(vector, size, 4.0)), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(tensor_of(ON_DISK.enlarged(vector, size, 4.0)), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
@@ -83,14 +81,16 @@ def test_the_same_descent(algorithm: Callable[..., State]) -> None:
         ]
     in_memory, on_disk = states
     torch.testing.assert_close(on_disk.image, in_memory.image, rtol=0, atol=1e-4)
-    assert on_disk.memory.keys() == in_memory.memory.keys()
+    assert tensors_of(on_disk.memory).keys() == tensors_of(in_memory.memory).keys()
     larger = noise(4, 52, 74).sigmoid()
     grown = [state.grown(larger, where) for state, where in zip(states, (IN_MEMORY, ON_DISK), strict=True)]
-    assert grown[0].memory.keys() == grown[1].memory.keys()
+    wanted = tensors_of(grown[0].memory)
+    assert tensors_of(grown[1].memory).keys() == wanted.keys()
     # From memory to the disk, as where the first scale that is too large begins.
-    moved = in_memory.grown(larger, ON_DISK)
-    for name, vector in moved.memory.items():
-        torch.testing.assert_close(tensor(vector), tensor(grown[0].memory[name]), rtol=1e-4, atol=1e-6)
+    moved = tensors_of(in_memory.grown(larger, ON_DISK).memory)
+    assert moved.keys() == wanted.keys()
+    for name, found in moved.items():
+        torch.testing.assert_close(found, wanted[name], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("algorithm", [adam, lbfgs])
@@ -100,11 +100,11 @@ def test_a_step_leaves_the_state_alone(algorithm: Callable[..., State]) -> None:
     state = State(torch.full_like(goal, 0.5))
     for _ in range(3):
         state = algorithm(state, state.image - goal, 0.03, ON_DISK)
-    before = {name: tensor(vector).clone() for name, vector in state.memory.items()}
+    before = {name: vector.clone() for name, vector in tensors_of(state.memory).items()}
     image = state.image.clone()
     algorithm(state, state.image - goal, 0.03, ON_DISK)
     assert torch.equal(state.image, image)
-    assert all(torch.equal(tensor(vector), before[name]) for name, vector in state.memory.items())
+    assert all(torch.equal(vector, before[name]) for name, vector in tensors_of(state.memory).items())
 
 
 def test_fewer_pairs_are_kept() -> None:
@@ -114,5 +114,9 @@ def test_fewer_pairs_are_kept() -> None:
     for _ in range(IN_MEMORY.history):
         state = lbfgs(state, curvature * (state.image - goal), 0.01)
     grown = state.grown(torch.zeros(1, 3, 52, 74), ON_DISK)
-    newest = sorted(name for name in state.memory if name[0] == "s" and name[1:].isdigit())[-ON_DISK.history :]
-    assert sorted(name for name in grown.memory if name[0] == "s" and name[1:].isdigit()) == newest
+    assert isinstance(state.memory, LbfgsMemory)
+    assert isinstance(grown.memory, LbfgsMemory)
+    assert len(state.memory.pairs) > ON_DISK.history == len(grown.memory.pairs)
+    for pair, old in zip(grown.memory.pairs, state.memory.pairs[-ON_DISK.history :], strict=True):
+        wanted = IN_MEMORY.enlarged(old.s, (52, 74), 1)
+        torch.testing.assert_close(tensor_of(pair.s), tensor_of(wanted), rtol=0, atol=1e-5)

@@ -5,51 +5,105 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from impasto import __version__
-from impasto.cli import (
-    demo,
-    doctor,
-    export,
-    features,
-    generate,
-    measure,
-    predict,
-    rerun,
-    stylize,
-    sweep,
-    train,
-    weights,
-)
-from impasto.cli.options import Debug
-from impasto.cli.report import flush, note, say
+from impasto.cli.options import Command, Debug, spell
+from impasto.cli.report import complain, flush, note, say
 from impasto.errors import ImpastoError
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
 
+#: Every command and what it does, as the first sentence of its own help has it.
+COMMANDS = {
+    "stylize": "Paint CONTENT, a photograph, in the style of one painting or several.",
+    "measure": "Measure OUT: content, style and total loss, style share, content error, SSIM.",
+    "features": "Draw what a CNN sees in IMAGE: the maps of its most active channels, layer by layer, or one channel "
+    "closely.",
+    "sweep": "Paint CONTENT in the style of STYLE at several content weights, as the figure of Gatys et al., 2015.",
+    "rerun": "Make OUT again: same inputs, same settings, same machine, the same bytes.",
+    "weights": "The weights on this machine: list, get, add, verify.",
+    "gallery": "List the pictures that come with impasto, tell all about one, or write it to a file.",
+    "demo": "Paint a photograph of the gallery: leaves content.png, style.png and painting.png in DIR.",
+    "doctor": "Show versions, devices, threads, bf16 support, and which weights are there.",
+    "export": "Write a network for other programs.",
+}
+
+
+class Group(TyperGroup):
+    """A command with commands of its own."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Each with the whole of its first sentence."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(200)) for name, command in self.commands.items()])
+
+
+class Commands(Mapping[str, Any]):
+    """The commands by name; the module of the same name is imported when one is asked for, so that help is quick.
+
+    The module has a function of that name, or an ``app`` with commands of its own.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        module = import_module(f"impasto.cli.{name}")
+        holder = typer.Typer(rich_markup_mode=None, add_completion=False)
+        if hasattr(module, "app"):
+            for command in module.app.registered_commands:
+                command.cls = Command
+            holder.add_typer(module.app, name=name, cls=Group)
+        else:
+            holder.command(name, cls=Command)(getattr(module, name))
+        return typer.main.get_group(holder).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class Program(Group):
+    """The program itself."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = Commands()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Ctrl-C is told by :func:`main`; some versions of typer would end in silence."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of the table."""
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """From the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+# Without rich: it takes longer to load than all the rest, and [train] in a help text would be markup for it.
 app = typer.Typer(
+    cls=Program,
     name="impasto",
     help="Paint a photograph in the style of a painting.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-
-app.command("stylize")(stylize.stylize)
-app.command("measure")(measure.measure)
-app.command("features")(features.features)
-app.command("sweep")(sweep.sweep)
-app.command("rerun")(rerun.rerun)
-app.add_typer(weights.app, name="weights")
-app.command("demo")(demo.demo)
-app.command("doctor")(doctor.doctor)
-app.add_typer(train.app, name="train")
-app.add_typer(predict.app, name="predict")
-app.add_typer(generate.app, name="generate")
-app.add_typer(export.app, name="export")
 
 
 def _version(wanted: bool) -> None:
@@ -81,9 +135,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    _open_standard_streams()
     # A file name that the terminal's encoding cannot show is no reason to fail.
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        with suppress(ValueError):  # It was closed.
+            sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Not app(): that would install an exception hook of its own and print usage errors as boxes.
         result = typer.main.get_command(app).main(args=arguments, prog_name="impasto", standalone_mode=False)
@@ -100,16 +156,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _open_standard_streams() -> None:
+    """Put nothing where a standard stream is closed: else the next file that is opened takes its place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def _explain(error: Exception, *, debug: bool) -> int:
     """One line about ``error`` on stderr, after its traceback if that was asked for; returns the exit code."""
     if debug:
-        traceback.print_exception(error)
+        complain("".join(traceback.format_exception(error)))
     if isinstance(error, ImpastoError):
-        note(f"error: {error}")
+        note(f"error: {error.spelled(spell)}")
         return 2
     if _is_usage_error(error):
         message: str = error.format_message()  # type: ignore[attr-defined]
-        note(f"error: {message.replace('Value error, ', '')}")
+        note(f"error: {message.replace(': Value error, ', ': ')}")  # Some versions of typer ask pydantic.
         return 2
     if isinstance(error, OSError) and error.filename is not None:
         # A disk that is full, a folder that may not be written: the user's to mend, though no check of ours named it.

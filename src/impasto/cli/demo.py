@@ -1,68 +1,59 @@
-"""``impasto demo``: a picture from what is at hand, without any file or weights of one's own."""
+"""``impasto demo``: a painting from what is at hand, without any file or weights of one's own."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from impasto.cli import options, report, run
-from impasto.cli.options import Debug, Force, Json, Quiet, Threads
+from impasto import gallery
+from impasto.cli.options import Debug, Json, Quiet, check_files, one_voice, options_of
+from impasto.cli.run import run_job
 from impasto.errors import ImpastoError
-
-SIZE = 512
-#: A photograph that lies inside the scikit-image wheel (CC0, by Stéfan van der Walt).
-PHOTOGRAPH = "chelsea.png"
-STYLE = "strokes"
+from impasto.job import Job
+from impasto.settings import Settings
 
 
+@options_of(Settings, "settings", only=("size", "threads"))
+@options_of(Job, "rest", only=("force",))
 def demo(
+    settings: dict[str, Any],
+    rest: dict[str, Any],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the three pictures.")
     ] = Path("demo"),
-    style: Annotated[str, typer.Option(metavar="NAME", help="Which of the package's own paintings.")] = STYLE,
-    threads: Threads = None,
-    force: Force = False,
+    content: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="A picture of the gallery, or your own photograph.")
+    ] = "coffee",
+    style: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="A picture of the gallery, or a painting of yours.")
+    ] = "composition_vii",
     quiet: Quiet = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Paint a photograph of a cat: leaves content.png, style.png and painting.png in DIR."""
-    options.one_voice(quiet=quiet, json=json)
-    photograph = find_photograph()
-    content, painted, painting = (output / name for name in ("content.png", "style.png", "painting.png"))
+    """Paint a photograph of the gallery: leaves content.png, style.png and painting.png in DIR."""
+    one_voice(quiet=quiet, json=json)
+    sources = [_source(name) for name in (content, style)]
+    *copies, painting = (output / name for name in ("content.png", "style.png", "painting.png"))
+    job = Job.check(sources[0], sources[1:], str(painting), settings, **rest)
+    check_files(*sources)
     if output.exists() and not output.is_dir():
-        raise ImpastoError(f"--output: {output} is a file; name a folder")
+        raise ImpastoError(f"{output} is a file; name a folder", setting="output")
 
-    from impasto import samples
     from impasto.images import check_output_path, load_image, save_image
 
-    if style not in samples.names():
-        raise ImpastoError(f"--style: {style!r} is none of the paintings; choose from {', '.join(samples.names())}")
     if output.exists():
-        for path in (content, painted, painting):
-            check_output_path(path, force=force, depth=8)
+        for path in copies:
+            check_output_path(path, force=job.force, depth=job.depth)
+    pictures = [load_image(source) for source in sources]
     output.mkdir(parents=True, exist_ok=True)
-    options.set_threads(threads)
-    save_image(content, load_image(photograph).tensor, force=force)
-    save_image(painted, samples.paint(style, SIZE, SIZE), force=force)
-    reporter = report.choose(quiet=quiet, json=json)
-    result = run.paint(content, [painted], reporter=reporter, settings={"size": SIZE, "extractor": "auto"})
-    run.save(result, painting, depth=8, force=force, reporter=reporter)
+    for path, picture in zip(copies, pictures, strict=True):
+        save_image(path, picture.tensor, alpha=picture.alpha, force=job.force)
+    run_job(job, quiet=quiet, json=json)
 
 
-def find_photograph() -> Path:
-    """The photograph inside scikit-image, found without importing it.
-
-    Raises:
-        ImpastoError: scikit-image is not installed, or lacks it.
-    """
-    spec = find_spec("skimage")
-    if spec is None or spec.origin is None:
-        raise ImpastoError("the demo's photograph comes with scikit-image: pip install 'impasto[demo]'")
-    path = Path(spec.origin).parent / "data" / PHOTOGRAPH
-    if not path.is_file():
-        raise ImpastoError(f"{path} is missing: reinstall scikit-image (0.22 or newer)")
-    return path
+def _source(name: str) -> str:
+    """``starry_night`` means the gallery's, unless there is a file of this name."""
+    return name if name.startswith(gallery.PREFIX) or Path(name).exists() else gallery.PREFIX + name

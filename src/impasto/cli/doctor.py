@@ -20,7 +20,6 @@ PACKAGES = (
     "typer",
     "rich",
     "platformdirs",
-    "scikit-image",
 )
 
 

@@ -32,7 +32,7 @@ def onnx(
 ) -> None:
     """Write MODEL, a network that paints, as ONNX: content, style and strength in, output out, of any size."""
     options.check_files(model)
-    options.check_weights_out(out, force=force, option="", ending=".onnx")
+    options.check_weights_out(out, force=force, setting=None, ending=".onnx")
 
     from impasto.files.atomic import write_atomically
     from impasto.instant.onnx import export

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from impasto.cli import options
-from impasto.cli.options import (
-    OUTPUT,
-    Debug,
-    Device,
-    Force,
-    MaxPixels,
-    Pooling,
-    Quiet,
-    Threads,
-    Where,
-    at_least,
-)
+from impasto.cli.options import Debug, Force, Quiet, check_files, options_of
 from impasto.cli.report import note, say
 from impasto.errors import ImpastoError
+from impasto.layers import VGG19_CHANNELS
+from impasto.settings import OUTPUT, Settings
 
 LAYERS = "relu1_1,relu3_1,relu5_1"
 CHANNELS = 16
@@ -30,6 +20,7 @@ CHANNELS = 16
 _CHANNEL = re.compile(r"(relu[1-5]_[1-4]):(\d{1,6})")
 
 
+@options_of(Settings, "settings", only=("extractor", "size", "pooling", "device", "threads", "max_pixels"))
 def features(
     picture: Annotated[str, typer.Argument(metavar="IMAGE", help="The picture to look at.", show_default=False)],
     output: Annotated[
@@ -38,6 +29,7 @@ def features(
             "--output", "-o", metavar="SHEET", help="The sheet: .png, .jpg, .webp or .tif.", rich_help_panel=OUTPUT
         ),
     ],
+    settings: dict[str, Any],
     layers: Annotated[
         str | None, typer.Option(metavar="LAYER,...", help=f"A section each (default: {LAYERS}).", show_default=False)
     ] = None,
@@ -49,61 +41,48 @@ def features(
             show_default=False,
         ),
     ] = None,
-    extractor: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|compact|vgg19|FILE", help="The CNN that looks; auto is VGG-19 where its weights are here."
-        ),
-    ] = "auto",
     channels: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help=f"Maps in a section (default: {CHANNELS}).", callback=at_least(1), show_default=False
-        ),
+        typer.Option(metavar="N", help=f"Maps in a section (default: {CHANNELS}).", min=1, show_default=False),
     ] = None,
-    size: Annotated[
-        int, typer.Option(help="Longest side in pixels; 0 keeps the picture's own.", callback=at_least(0))
-    ] = 512,
-    pooling: Annotated[Pooling, typer.Option(help="Of VGG-19.")] = Pooling.max,
-    device: Where = Device.auto,
-    threads: Threads = None,
-    max_pixels: MaxPixels = 64_000_000,
     force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Draw what a CNN sees in IMAGE: the maps of its most active channels, layer by layer, or one channel closely."""
     if channel is not None and (layers is not None or channels is not None):
-        raise ImpastoError("--channel draws that one channel; leave --layers and --channels out, or --channel")
-    options.check_word_or_file(extractor, ("auto", "compact", "vgg19"), "--extractor")
+        raise ImpastoError("`channel` draws that one channel; leave `layers` and `channels` out, or `channel`")
+    chosen = Settings.check(settings)
+    chosen.check_files()
     wanted = read_layer_names(LAYERS if layers is None else layers)
     one = None if channel is None else read_channel(channel)
-    options.check_files(picture)
+    check_files(picture)
 
     from impasto.images import check_output_path
 
     check_output_path(output, force=force, depth=8)
-    options.set_threads(threads)
 
     from impasto.features import load_extractor
     from impasto.features.sheet import channel_sheet, features_sheet
     from impasto.images import fit_size, load_image, resize, save_image
-    from impasto.machine import resolve_device
+    from impasto.machine import own_torch, resolve_device
 
-    where = resolve_device(device.value)
-    network = load_extractor(extractor, device=where, pooling=pooling.value)
-    loaded = load_image(picture, max_pixels=max_pixels)
-    image = resize(loaded.tensor, fit_size(loaded.tensor.shape[-2], loaded.tensor.shape[-1], size)).to(where)
-    if one is not None:
-        sheet = channel_sheet(network, image, *one)
-    else:
-        sheet = features_sheet(network, image, wanted, CHANNELS if channels is None else channels)
+    loaded = load_image(picture, max_pixels=chosen.max_pixels)
+    with own_torch(chosen.threads):
+        device = resolve_device(chosen.device)
+        network = load_extractor(chosen.extractor, device=device, pooling=chosen.pooling)
+        size = fit_size(loaded.tensor.shape[-2], loaded.tensor.shape[-1], chosen.size)
+        image = resize(loaded.tensor, size).to(device)
+        if one is not None:
+            sheet = channel_sheet(network, image, *one)
+        else:
+            sheet = features_sheet(network, image, wanted, CHANNELS if channels is None else channels)
     save_image(output, load_image(sheet).tensor, force=force)
     if quiet:
         return
     for notice in loaded.notices:
         note(notice)
-    if extractor == "auto" and network.name == "compact":
+    if chosen.extractor == "auto" and network.name == "compact":
         note("VGG-19's weights are not on this machine, so the compact extractor looks; its channels are its own")
     say(f"The sheet is in {output} ({sheet.width} x {sheet.height} pixels).")
 
@@ -116,10 +95,10 @@ def read_layer_names(text: str) -> list[str]:
     """
     names = [part.strip() for part in text.split(",")]
     for name in names:
-        if not options.LAYER.fullmatch(name):
-            raise ImpastoError(f"--layers: {name!r} is no layer; write for example {LAYERS}")
+        if name not in VGG19_CHANNELS:
+            raise ImpastoError(f"{name!r} is no layer; write for example {LAYERS}", setting="layers")
         if names.count(name) > 1:
-            raise ImpastoError(f"--layers: {name} stands there twice; name it once")
+            raise ImpastoError(f"{name} stands there twice; name it once", setting="layers")
     return names
 
 
@@ -131,5 +110,5 @@ def read_channel(text: str) -> tuple[str, int]:
     """
     match = _CHANNEL.fullmatch(text.strip())
     if match is None:
-        raise ImpastoError(f"--channel: {text!r} is no channel; write for example relu4_1:123")
+        raise ImpastoError(f"{text!r} is no channel; write for example relu4_1:123", setting="channel")
     return match[1], int(match[2])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from impasto.cli import options
-from impasto.cli.options import Debug, Json, MaxPixels, Threads
+from impasto.cli.options import Debug, Json, check_files, options_of
 from impasto.cli.report import note, say, say_json
+from impasto.settings import Settings
+
+MEASURED = ("content_weight", "style_weights", "extractor", "threads", "max_pixels")
 
 
+@options_of(Settings, "settings", only=MEASURED, defaults={"extractor": "vgg19"})
 def measure(
     output: Annotated[str, typer.Argument(metavar="OUT", help="The picture to judge.", show_default=False)],
     content: Annotated[str, typer.Option("--content", "-c", metavar="C", help="The photograph.", show_default=False)],
@@ -21,35 +24,18 @@ def measure(
             "--style", "-s", metavar="S", help="The painting; again for each further one.", show_default=False
         ),
     ],
-    extractor: Annotated[
-        str, typer.Option(metavar="vgg19|compact|auto|FILE", help="The CNN that judges; VGG-19 is the one that counts.")
-    ] = "vgg19",
-    content_weight: Annotated[float, typer.Option(help="λ, in the total loss.", callback=options.at_least(0))] = 1e-3,
-    style_weights: Annotated[
-        str | None, typer.Option(metavar="W,W...", help="One weight for each painting, such as 0.7,0.3.")
-    ] = None,
-    threads: Threads = None,
-    max_pixels: MaxPixels = 64_000_000,
+    settings: dict[str, Any],
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Measure OUT: content, style and total loss, style share, content error, SSIM."""
-    options.check_word_or_file(extractor, ("vgg19", "compact", "auto"), "--extractor")
-    options.check_files(output, content, *style)
-    shares = options.read_weights(style_weights)
-    options.set_threads(threads)
+    checked = Settings.check(settings)
+    checked.check_files()
+    check_files(output, content, *style)
 
     from impasto import measurement
 
-    result = measurement.measure(
-        output,
-        content,
-        style,
-        style_weights=shares,
-        content_weight=content_weight,
-        extractor=extractor,
-        max_pixels=max_pixels,
-    )
+    result = measurement.measure(output, content, style, **settings)
     if json:
         say_json({"output": output, **asdict(result)})
         return

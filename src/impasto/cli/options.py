@@ -1,141 +1,35 @@
-"""Options that several commands share, and how their text is read."""
+"""Options that several commands share, and those that are made from a dataclass of settings."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable
-from enum import Enum
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from impasto.errors import ImpastoError
+from impasto.settings import DESCENT, LOOK, MACHINE, OUTPUT, described
 
 __all__ = [
-    "LAYER",
-    "Algorithm",
-    "Color",
-    "ContentLayers",
+    "Command",
     "Debug",
-    "Depth",
-    "Device",
-    "Devices",
-    "ExtractorName",
     "Force",
-    "HowPrecise",
     "Json",
-    "MaxMemory",
-    "MaxPixels",
-    "Method",
-    "Normalization",
-    "Normalized",
-    "Optimizer",
-    "Pooled",
-    "Pooling",
-    "Precision",
-    "PreserveColor",
+    "Output",
     "Quiet",
     "Resume",
-    "Runtime",
-    "Threads",
-    "TvWeight",
-    "Where",
-    "at_least",
     "check_files",
     "check_weights_out",
     "check_word_or_file",
     "one_voice",
-    "read_layers",
-    "read_weights",
-    "set_threads",
+    "options_of",
+    "spell",
 ]
-
-Number = TypeVar("Number", int, float)
-
-
-class Method(str, Enum):
-    """How to paint."""
-
-    refine = "refine"
-    instant = "instant"
-    hybrid = "hybrid"
-
-
-class Runtime(str, Enum):
-    """What computes a network that paints."""
-
-    torch = "torch"
-    onnx = "onnx"
-
-
-class Optimizer(str, Enum):
-    """How the picture descends."""
-
-    lbfgs = "lbfgs"
-    adam = "adam"
-
-
-class Color(str, Enum):
-    """What of the photograph's colors is kept."""
-
-    none = "none"
-    luminance = "luminance"
-    histogram = "histogram"
-
-
-class Device(str, Enum):
-    """Where torch computes."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-class Precision(str, Enum):
-    """Of the extractor's arithmetic."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class Depth(str, Enum):
-    """Bits a channel of the output."""
-
-    eight = "8"
-    sixteen = "16"
-
-
-class Normalization(str, Enum):
-    """Of the terms of the loss."""
-
-    relative = "relative"
-    gatys = "gatys"
-
-
-class Pooling(str, Enum):
-    """Of VGG-19."""
-
-    max = "max"
-    avg = "avg"
-
-
-def at_least(low: int) -> Callable[[Number | None], Number | None]:
-    """A check for an option: a finite number from ``low`` up."""
-
-    def check(value: Number | None) -> Number | None:
-        if value is not None and not (low <= value < math.inf):
-            raise typer.BadParameter(f"{value} is not a number from {low} up.")
-        return value
-
-    return check
-
-
-# Panels of the help.
-LOOK, DESCENT, MACHINE, OUTPUT = "The look", "The descent", "The machine", "What comes out"
 
 # main() looks for --debug itself: it counts wherever it stands. Declared, it shows in the help.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -144,115 +38,164 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, one object a line, instead of text.", rich_help_panel=OUTPUT)
 ]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="The picture: .png, .jpg, .webp or .tif.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option(
         "--resume", help="Go on from the checkpoint beside the output, if there is one.", rich_help_panel=OUTPUT
     ),
 ]
-MaxMemory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SIZE",
-        help="No more memory than this, such as 2G: larger pictures are refined in tiles (default: the machine's).",
-        show_default=False,
-        rich_help_panel=MACHINE,
-    ),
-]
-MaxPixels = Annotated[
-    int,
-    typer.Option(
-        help="Refuse images with more pixels than this, before decoding.",
-        callback=at_least(1),
-        rich_help_panel=MACHINE,
-    ),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        help="CPU threads (default: torch's choice).", callback=at_least(1), show_default=False, rich_help_panel=MACHINE
-    ),
-]
-
-TvWeight = Annotated[
-    float,
-    typer.Option(help="Weight of the total variation: above 0, smoother.", callback=at_least(0), rich_help_panel=LOOK),
-]
-PreserveColor = Annotated[Color, typer.Option(help="Keep the photograph's colors.", rich_help_panel=LOOK)]
-Algorithm = Annotated[Optimizer, typer.Option(help="The algorithm.", rich_help_panel=DESCENT)]
-ExtractorName = Annotated[
-    str,
-    typer.Option(
-        metavar="auto|compact|vgg19|FILE",
-        help="The CNN that looks; auto is VGG-19 where its weights are here.",
-        rich_help_panel=DESCENT,
-    ),
-]
-Normalized = Annotated[
-    Normalization,
-    typer.Option(help="Terms relative to their target's energy, or the article's.", rich_help_panel=DESCENT),
-]
-ContentLayers = Annotated[
-    str | None,
-    typer.Option(metavar="LAYER=W,...", help="Such as relu4_2=1, the default.", rich_help_panel=DESCENT),
-]
-Pooled = Annotated[Pooling, typer.Option(help="Of VGG-19.", rich_help_panel=DESCENT)]
-Where = Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)]
-HowPrecise = Annotated[
-    Precision, typer.Option(help="auto is bf16 where the device is fast at it.", rich_help_panel=MACHINE)
-]
-
-Devices = Annotated[
-    int,
-    typer.Option(help="Processes that share each batch, one a GPU.", callback=at_least(1), rich_help_panel=MACHINE),
-]
-
-LAYER = re.compile(r"relu[1-5]_[1-4]")
 
 
-def read_weights(text: str | None) -> tuple[float, ...] | None:
-    """``0.7,0.3``: one number a style painting. :class:`impasto.settings.Settings` counts and bounds them.
+class Command(TyperCommand):
+    """A command whose help has its options by panel, in plain text."""
 
-    Raises:
-        ImpastoError: there is something that is no number.
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments, the panels of the settings, what else there is."""
+        first = ("Arguments", LOOK, DESCENT, MACHINE, OUTPUT)
+        panels: dict[str, list[tuple[str, str]]] = {name: [] for name in first}
+        for item in self.get_params(ctx):
+            record = item.get_help_record(ctx)
+            if record is not None:
+                plain = "Arguments" if item.param_type_name == "argument" else "Options"
+                panels.setdefault(getattr(item, "rich_help_panel", None) or plain, []).append(record)
+        for name, records in panels.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl(records)
+
+
+def spell(name: str, value: str | None = None) -> str:
+    """A setting as the command line has it: ``--content-weight``, ``--method instant``."""
+    option = f"--{name.replace('_', '-')}"
+    return option if value is None else f"{option} {value}"
+
+
+def options_of(
+    kind: type[Any],
+    into: str,
+    *,
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator: gives a command one option for each field of a dataclass of settings.
+
+    The command's parameter ``into`` receives a dictionary with ``defaults`` and the fields that were typed; values are
+    read here and checked where the settings are made.
+
+    Args:
+        kind: the dataclass, see :mod:`impasto.settings`.
+        into: the parameter, which then is no option itself.
+        only: the fields to take; all if empty.
+        without: fields to leave out.
+        defaults: of this command, where they differ from the fields'.
     """
-    return None if text is None else tuple(_number(part, "--style-weights") for part in text.split(","))
+    chosen = [
+        (item, hint, facts)
+        for item, hint, facts in described(kind)
+        if item.name not in without and (not only or item.name in only)
+    ]
+    defaults = dict(defaults or {})
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            item.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, item in inspect.signature(command).parameters.items()
+            if name != into
+        ]
+        added = []
+        for item, hint, facts in chosen:
+            base, read = _readable(hint)
+            default = defaults.get(item.name, item.default)
+            option = typer.Option(
+                *(flag for flag in (facts.short, spell(item.name)) if flag),
+                help=ImpastoError(facts.help).spelled(spell),
+                rich_help_panel=facts.panel,
+                metavar=facts.metavar,
+                show_default=default is not None,
+            )
+            shown = default if read is None else None
+            added.append(
+                inspect.Parameter(
+                    item.name, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=Annotated[base, option]
+                )
+            )
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        passes_context = "context" in hints
+
+        @functools.wraps(command)
+        def run(*, context: typer.Context, **values: Any) -> None:
+            settings = dict(defaults)
+            for item, hint, _ in chosen:
+                value, read = values.pop(item.name), _readable(hint)[1]
+                if is_typed(context, item.name):
+                    settings[item.name] = value if read is None else read(value, item.name)
+            if passes_context:
+                values["context"] = context
+            command(**values, **{into: settings})
+
+        parameters = [*own, *added] if passes_context else [context, *own, *added]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {item.name: item.annotation for item in parameters}
+        del run.__wrapped__  # type: ignore[attr-defined]
+        return run
+
+    return decorate
 
 
-def read_layers(text: str | None, option: str) -> dict[str, float] | None:
-    """``relu1_1=1,relu2_1=0.5``: layers and their weights; a layer alone weighs 1.
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether the option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
-    Raises:
-        ImpastoError: not the name of a layer, one named twice, or no number behind it.
-    """
-    if text is None:
-        return None
+
+def _readable(hint: Any) -> tuple[Any, Callable[[str, str], Any] | None]:
+    """A type that the command line can read, and what makes a value of the text where it cannot."""
+    optional = False
+    while get_origin(hint) in (Annotated, Union, UnionType):
+        parts = [part for part in get_args(hint) if part is not type(None)]
+        optional = optional or type(None) in get_args(hint)
+        hint = parts[0]
+    read = None
+    if get_origin(hint) not in (None, Literal):
+        read, hint = (_read_layers if issubclass(get_origin(hint), Mapping) else _read_weights), str
+        optional = True
+    return (hint | None if optional else hint), read
+
+
+def _read_weights(text: str, setting: str) -> tuple[float, ...]:
+    """``0.7,0.3``."""
+    return tuple(_number(part, setting) for part in text.split(","))
+
+
+def _read_layers(text: str, setting: str) -> dict[str, float]:
+    """``relu1_1=1,relu2_1=0.5``: layers and their weights; a layer alone weighs 1."""
     layers: dict[str, float] = {}
     for part in text.split(","):
         layer, separator, weight = part.strip().partition("=")
-        if not LAYER.fullmatch(layer):
-            raise ImpastoError(f"{option}: {layer!r} is no layer; write for example relu1_1=1,relu2_1=0.5")
         if layer in layers:
-            raise ImpastoError(f"{option}: {layer} stands there twice; name it once")
-        layers[layer] = _number(weight, option) if separator else 1.0
+            raise ImpastoError(f"{layer} stands there twice; name it once", setting=setting)
+        layers[layer] = _number(weight, setting) if separator else 1.0
     return layers
 
 
-def _number(text: str, option: str) -> float:
+def _number(text: str, setting: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ImpastoError(f"{option}: {text.strip()!r} is not a number; write for example 0.7") from None
-
-
-def check_word_or_file(value: str, words: tuple[str, ...], option: str) -> None:
-    """An option that takes one of a few words or else a file.
-
-    Raises:
-        ImpastoError: it is neither.
-    """
-    if value not in words and not Path(value).is_file():
-        raise ImpastoError(f"{option}: {value!r} is neither a file nor one of {', '.join(words)}")
+        raise ImpastoError(f"{text.strip()!r} is not a number; write for example 0.7", setting=setting) from None
 
 
 def check_files(*paths: str | Path) -> None:
@@ -261,15 +204,28 @@ def check_files(*paths: str | Path) -> None:
     Raises:
         ImpastoError: one is missing or a folder.
     """
+    from impasto import gallery
+
     for path in paths:
-        if Path(path).is_dir():
+        file = gallery.resolve(path)
+        if file.is_dir():
             raise ImpastoError(f"{path} is a folder; name a file in it")
-        if not Path(path).exists():
+        if not file.exists():
             raise ImpastoError(f"{path} is not there; check the name")
 
 
+def check_word_or_file(value: str, words: tuple[str, ...], setting: str) -> None:
+    """Refuse a value that is neither one of a few words nor a file.
+
+    Raises:
+        ImpastoError: such a value.
+    """
+    if value not in words and not Path(value).is_file():
+        raise ImpastoError(f"{value!r} is neither a file nor one of {', '.join(words)}", setting=setting)
+
+
 def check_weights_out(
-    out: Path, *others: Path, force: bool, option: str = "--out: ", ending: str = ".safetensors"
+    out: Path, *others: Path, force: bool, setting: str | None = "out", ending: str = ".safetensors"
 ) -> None:
     """Refuse, before any work, a file of weights that cannot be written, or that would replace another.
 
@@ -277,19 +233,19 @@ def check_weights_out(
         out: the file.
         others: what comes beside it.
         force: replace what is there.
-        option: what errors begin with; nothing for an argument.
+        setting: what errors begin with; None for an argument.
         ending: that the file has to have.
 
     Raises:
         ImpastoError: another ending, no such folder, or one of them exists and ``force`` is not set.
     """
     if out.suffix != ending:
-        raise ImpastoError(f"{option}{out} has to end in {ending}")
+        raise ImpastoError(f"{out} has to end in {ending}", setting=setting)
     if not out.parent.is_dir():
-        raise ImpastoError(f"{option}there is no folder {out.parent}; make it first")
+        raise ImpastoError(f"there is no folder {out.parent}; make it first", setting=setting)
     taken = next((path for path in (out, *others) if path.exists()), None)
     if taken is not None and not force:
-        raise ImpastoError(f"{option}{taken} exists; name another file or add --force")
+        raise ImpastoError(f"{taken} exists; name another file or add `force`", setting=setting)
 
 
 def one_voice(*, quiet: bool, json: bool) -> None:
@@ -300,11 +256,3 @@ def one_voice(*, quiet: bool, json: bool) -> None:
     """
     if quiet and json:
         raise ImpastoError("--quiet and --json: the one prints nothing, the other a line a step; give one of them")
-
-
-def set_threads(threads: int | None) -> None:
-    """Let torch use this many CPU threads; None leaves it its own choice."""
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)

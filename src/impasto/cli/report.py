@@ -1,4 +1,4 @@
-"""What a run tells while it paints: a bar, plain lines, JSON or nothing."""
+"""What the command line says: a bar, plain lines, JSON or nothing, to streams that may be full, closed or gone."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from impasto.job import Event, Notice, Planned, Progress, Saved
 
 if TYPE_CHECKING:
-    from impasto.painting import Painting, Progress
-    from impasto.refine.pyramid import Scale
+    from rich.progress import Progress as RichProgress
 
 __all__ = [
     "Bar",
     "JsonLines",
     "Lines",
     "Reporter",
+    "TimeLeft",
     "choose",
+    "complain",
     "duration",
     "flush",
     "is_terminal",
@@ -30,7 +32,7 @@ __all__ = [
 
 
 class Reporter:
-    """Says nothing: ``--quiet``, and what the others begin with."""
+    """Draws nothing: ``--quiet``, and what the others begin with."""
 
     def __enter__(self) -> Reporter:
         return self
@@ -38,17 +40,8 @@ class Reporter:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def expect(self, plan: Sequence[Scale]) -> None:
-        """The run is to pass through these scales."""
-
-    def notice(self, text: str) -> None:
-        """Something worth knowing that is no error."""
-
-    def step(self, record: Progress) -> None:
-        """A step is done."""
-
-    def done(self, painting: Painting, output: Path) -> None:
-        """The picture is saved."""
+    def __call__(self, event: Event) -> None:
+        """Draw an event."""
 
 
 class Lines(Reporter):
@@ -61,31 +54,30 @@ class Lines(Reporter):
         self._scale = 0
         self._left = TimeLeft()
 
-    def expect(self, plan: Sequence[Scale]) -> None:
-        """Scales to come, for the time left."""
-        self._left = TimeLeft(plan)
-
-    def notice(self, text: str) -> None:
-        """A line of its own."""
-        note(text)
+    def __call__(self, event: Event) -> None:
+        """Draw an event."""
+        if isinstance(event, Planned):
+            self._left = TimeLeft(event.scales)
+        elif isinstance(event, Notice):
+            note(event.text)
+        elif isinstance(event, Progress):
+            self.step(event)
+        else:
+            took = duration(event.seconds)
+            say(f"The painting is in {event.output} ({event.width} x {event.height} pixels, {took}).")
 
     def step(self, record: Progress) -> None:
         """A line when the last one is old, at a new scale and at the end."""
         left = self._left(record)
         due = record.seconds - self._said_at >= self.EVERY or record.scale != self._scale
-        if due or record.step == record.steps:
+        if record.steps > 1 and (due or record.step == record.steps):
             self._said_at, self._scale = record.seconds, record.scale
+            losses = "".join(f"{name} {loss:.4g}  " for name, loss in record.losses.items())
             _print(
-                f"step {record.step}/{record.steps}  {record.scale} px  content {record.content_loss:.4g}  "
-                f"style {record.style_loss:.4g}  {duration(left)} left",
+                f"{_unit(record)} {record.step}/{record.steps}  {record.scale} px  {losses}{duration(left)} left",
                 sys.stderr,
             )
             flush(sys.stderr)
-
-    def done(self, painting: Painting, output: Path) -> None:
-        """Where the picture lies."""
-        height, width = painting.tensor.shape[-2:]
-        say(f"The painting is in {output} ({width} x {height} pixels, {duration(painting.seconds)}).")
 
 
 class Bar(Lines):
@@ -97,18 +89,16 @@ class Bar(Lines):
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
-        self._bar = RichProgress(
+        self._bar: RichProgress = RichProgress(
             TextColumn("{task.fields[scale]} px"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("content {task.fields[content]}  style {task.fields[style]}  {task.fields[left]} left"),
-            console=Console(stderr=True),
+            TextColumn("{task.fields[losses]}{task.fields[left]} left"),
+            console=Console(file=cast(TextIO, _Steady(sys.stderr))),
             expand=True,
             refresh_per_second=5,
         )
-        self._task = self._bar.add_task(
-            "", total=None, start=True, visible=False, scale=0, content="", style="", left=""
-        )
+        self._task = self._bar.add_task("", total=None, start=True, visible=False, scale=0, losses="", left="")
 
     def __enter__(self) -> Reporter:
         self._bar.start()
@@ -117,72 +107,45 @@ class Bar(Lines):
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
+    def __call__(self, event: Event) -> None:
+        """Draw an event; what comes out stands below the bar."""
+        if isinstance(event, Saved):
+            self._bar.stop()
+        super().__call__(event)
+
     def step(self, record: Progress) -> None:
         """Move the bar."""
         self._bar.update(
             self._task,
-            visible=True,
+            visible=record.steps > 1,
             total=record.steps,
             completed=record.step,
             scale=record.scale,
-            content=f"{record.content_loss:.3g}",
-            style=f"{record.style_loss:.3g}",
+            losses="".join(f"{name} {loss:.3g}  " for name, loss in record.losses.items()),
             left=duration(self._left(record)),
         )
 
 
 class JsonLines(Reporter):
-    """An object a step on stdout, and a last one with the result."""
+    """An object an event on stdout."""
 
-    def notice(self, text: str) -> None:
-        """On stderr, out of the way; the result repeats those of the run."""
-        note(text)
-
-    def step(self, record: Progress) -> None:
-        """The record as it is."""
-        say_json(
-            {
-                "step": record.step,
-                "steps": record.steps,
-                "scale": record.scale,
-                "content_loss": record.content_loss,
-                "style_loss": record.style_loss,
-                "total_loss": record.total_loss,
-                "seconds": round(record.seconds, 3),
-            }
-        )
-
-    def done(self, painting: Painting, output: Path) -> None:
-        """The result: where, how large, the last losses if there were steps, how long, and every setting."""
-        height, width = painting.tensor.shape[-2:]
-        losses = {
-            name: getattr(last, name)
-            for last in painting.losses[-1:]
-            for name in ("content_loss", "style_loss", "total_loss")
-        }
-        say_json(
-            {
-                "output": str(output),
-                "width": width,
-                "height": height,
-                **losses,
-                "seconds": round(painting.seconds, 3),
-                "extractor": painting.recipe.extractor,
-                "settings": painting.recipe.settings,
-                "notices": list(painting.notices),
-            }
-        )
+    def __call__(self, event: Event) -> None:
+        """Draw an event; a notice is on stderr, out of the way, and the last event repeats all."""
+        if isinstance(event, Notice):
+            note(event.text)
+        else:
+            say_json(event.to_json())
 
 
 class TimeLeft:
     """Seconds that remain: the pace at this scale, and a pace in proportion to the pixels at the scales to come.
 
     Args:
-        plan: the scales, coarsest first. Without, the pace of now is taken for that of all steps.
+        scales: longest side and steps of every scale. Without, the pace of now is taken for that of all steps.
     """
 
-    def __init__(self, plan: Sequence[Scale] = ()) -> None:
-        self._plan = plan
+    def __init__(self, scales: Sequence[tuple[int, int]] = ()) -> None:
+        self._scales = scales
         self._first: Progress | None = None
         self._pace = 0.0
 
@@ -200,13 +163,13 @@ class TimeLeft:
 
     def _steps_left(self, record: Progress) -> float:
         """Counted in steps of the scale of now."""
-        if sum(scale.steps for scale in self._plan) != record.steps:
+        if sum(steps for _, steps in self._scales) != record.steps:
             return record.steps - record.step
         left, done = 0.0, record.step
-        for scale in self._plan:
-            here = min(done, scale.steps)
+        for longest, steps in self._scales:
+            here = min(done, steps)
             done -= here
-            left += (scale.steps - here) * (scale.longest / record.scale) ** 2
+            left += (steps - here) * (longest / record.scale) ** 2
         return left
 
 
@@ -219,9 +182,9 @@ def choose(*, quiet: bool, json: bool) -> Reporter:
     return Bar() if is_terminal(sys.stderr) else Lines()
 
 
-def is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
     """Whether a bar can be drawn there."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream is not None and not stream.closed and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def duration(seconds: float) -> str:
@@ -250,22 +213,52 @@ def note(text: str) -> None:
     _print(f"impasto: {line}", sys.stderr)
 
 
-def flush(stream: TextIO) -> None:
-    """Flush, also where the reader has left (``| head``): Python would complain of that at exit."""
-    try:
-        stream.flush()
-    except BrokenPipeError:
-        _abandon(stream)
+def complain(text: str) -> None:
+    """Several lines on stderr, such as a traceback."""
+    _print(text.rstrip("\n"), sys.stderr)
 
 
-def _print(text: str, stream: TextIO) -> None:
-    try:
-        print(text, file=stream)
-    except BrokenPipeError:
-        _abandon(stream)
+def flush(stream: TextIO | None) -> None:
+    """Flush, also where nobody takes it any more: Python would complain of that at exit."""
+    _Steady(stream).flush()
 
 
-def _abandon(stream: TextIO) -> None:
-    # Nobody reads any more, but the picture is still wanted: the run goes on and speaks into the void.
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def _unit(record: Progress) -> str:
+    return "step" if record.losses else "tile"
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    _Steady(stream).write(text + "\n")
+
+
+class _Steady:
+    """A stream that may be full, closed or missing: what it does not take is dropped, and the run goes on."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """All of it, or nothing."""
+        with self:
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As far as it can be."""
+        with self:
+            if self._stream is not None:
+                self._stream.flush()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, OSError | ValueError):
+            return False
+        # What it still holds is written again at exit: into the void, then.
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), cast(TextIO, self._stream).fileno())
+        return True

@@ -9,153 +9,125 @@ from typing import Annotated, Any
 import typer
 
 from impasto import __version__
-from impasto.cli import options, report, run
-from impasto.cli.checkpoints import claim_checkpoint
-from impasto.cli.options import Debug, Depth, Force, Json, MaxPixels, Quiet, Resume
+from impasto.cli.options import Debug, Json, Quiet, Resume, check_files, one_voice, options_of
+from impasto.cli.run import run_job
 from impasto.errors import ImpastoError
+from impasto.job import Job
 from impasto.recipe import Input, Recipe, locate
+from impasto.settings import Settings
 
 
+def where(what: str) -> Any:
+    """An option that says where a file lies now."""
+    return typer.Option(metavar="FILE", help=f"Where {what}.", show_default=False)
+
+
+@options_of(Settings, "settings", only=("max_pixels",))
+@options_of(Job, "rest", only=("depth", "force"), defaults={"depth": None})
 def rerun(
     picture: Annotated[Path, typer.Argument(metavar="OUT", help="A picture that impasto saved.", show_default=False)],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="AGAIN", help="Where the new one goes.", show_default=False)
+        str, typer.Option("--output", "-o", metavar="AGAIN", help="Where the new one goes.", show_default=False)
     ],
-    content: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where the photograph lies now.", show_default=False)
-    ] = None,
-    style: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="Where the painting lies now; once for each, in order.", show_default=False),
-    ] = None,
-    init: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where the picture to begin with lies now.", show_default=False)
-    ] = None,
-    extractor: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where the weights lie now.", show_default=False)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where the network lies now.", show_default=False)
-    ] = None,
-    depth: Annotated[
-        Depth | None, typer.Option(help="Bits a channel (default: those of OUT).", show_default=False)
-    ] = None,
-    max_pixels: MaxPixels = 64_000_000,
+    settings: dict[str, Any],
+    rest: dict[str, Any],
+    content: Annotated[str | None, where("the photograph lies now")] = None,
+    style: Annotated[list[str] | None, where("the painting lies now; once for each, in order")] = None,
+    init: Annotated[str | None, where("the picture to begin with lies now")] = None,
+    extractor: Annotated[str | None, where("the extractor's weights lie now")] = None,
+    model: Annotated[str | None, where("the network lies now")] = None,
     resume: Resume = False,
-    force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make OUT again: same inputs, same settings, same machine, the same bytes."""
-    options.one_voice(quiet=quiet, json=json)
-    options.check_files(
-        picture, *(path for path in (content, init, extractor, model, *(style or [])) if path is not None)
-    )
+    one_voice(quiet=quiet, json=json)
+    check_files(picture, *(path for path in (content, init, extractor, model, *(style or [])) if path is not None))
     recipe = Recipe.from_file(picture)
-    bits = _depth_of(picture) if depth is None else int(depth.value)
+    photograph, paintings = _find_inputs(recipe, picture, content=content, styles=style)
+    found: dict[str, Any] = {**recipe.settings, **settings, "threads": recipe.threads}
+    if recipe.init_image is not None:
+        found["init"] = str(locate(recipe.init_image, beside=picture, override=init, option="init"))
+    if recipe.extractor is None and extractor is not None:
+        raise ImpastoError(f"means nothing here, {picture} was made by `method=instant`; leave it out", "extractor")
+    if recipe.extractor is not None:
+        found["extractor"] = _find_extractor(recipe, extractor)
+    if recipe.model is None and model is not None:
+        raise ImpastoError(f"means nothing here, {picture} was made without a network; leave it out", "model")
+    if recipe.model is not None:
+        found["model"] = _find_network(recipe.model, picture, model)
+    rest = {**rest, "depth": rest.get("depth") or _depth_of(picture)}
+    job = Job.check(str(photograph), [str(path) for path in paintings], output, found, **rest)
 
-    from impasto.images import check_output_path
+    def recorded(made: Recipe) -> Recipe:
+        """The files are the same by hash; under the names of the first run the recipe, and so the file, is the same."""
+        paths = {key: recipe.settings[key] for key in ("init", "extractor", "model") if key in recipe.settings}
+        return replace(
+            made,
+            content=recipe.content,
+            styles=recipe.styles,
+            init_image=recipe.init_image,
+            model=recipe.model,
+            settings=made.settings | paths,
+        )
 
-    check_output_path(output, force=force, depth=bits, longest=recipe.settings.get("size") or 0)
-    photograph, paintings, settings = _find_inputs(recipe, picture, content=content, styles=style, init=init)
-    checkpoint = None
-    if recipe.extractor is None:
-        for option, given in (("--extractor", extractor), ("--resume", resume)):
-            if given:
-                raise ImpastoError(
-                    f"{option}: means nothing here, {picture} was made by --method instant; leave it out"
-                )
-    else:
-        if extractor is not None:
-            settings["extractor"] = extractor
-        _check_weights(settings.get("extractor", recipe.extractor), recipe.extractor_sha256)
-        checkpoint = claim_checkpoint(output, resume=resume, force=force)
-    if recipe.model is None:
-        if model is not None:
-            raise ImpastoError(f"--model: means nothing here, {picture} was made without a network; leave it out")
-    else:
-        settings["model"] = _find_network(recipe.model, picture, model)
-    reporter = report.choose(quiet=quiet, json=json)
-    for difference in _same_ground(recipe):
-        reporter.notice(difference)
-    painting = run.paint(
-        photograph,
-        paintings,
-        reporter=reporter,
-        settings={**settings, "max_pixels": max_pixels},
-        checkpoint=checkpoint,
-        resume=resume,
-    )
-    paths = ("init", "extractor", "model")
-    # The files are the same by hash; under the names of the first run the recipe, and so the file, is the same too.
-    named = replace(
-        painting.recipe,
-        content=recipe.content,
-        styles=recipe.styles,
-        init_image=recipe.init_image,
-        model=recipe.model,
-        settings=painting.recipe.settings | {key: recipe.settings[key] for key in paths if key in recipe.settings},
-    )
-    run.save(replace(painting, recipe=named), output, depth=bits, force=force, reporter=reporter)
+    run_job(job, quiet=quiet, json=json, resume=resume, notices=_differences(recipe), recorded=recorded)
 
 
 def _find_inputs(
-    recipe: Recipe, picture: Path, *, content: str | None, styles: list[str] | None, init: str | None
-) -> tuple[Path, list[Path], dict[str, Any]]:
-    """The files of a recipe, and its settings with the place where the first image lies now."""
+    recipe: Recipe, picture: Path, *, content: str | None, styles: list[str] | None
+) -> tuple[Path, list[Path]]:
+    """The files of a recipe: the photograph and the paintings."""
     if styles and len(styles) != len(recipe.styles):
         raise ImpastoError(
-            f"--style: given {len(styles)} times, but {picture} was made with {len(recipe.styles)}; give each, in order"
+            f"given {len(styles)} times, but {picture} was made with {len(recipe.styles)}; give each, in order", "style"
         )
-    photograph = locate(recipe.content, beside=picture, override=content, option="--content")
+    photograph = locate(recipe.content, beside=picture, override=content, option="content")
     overrides: list[str] | list[None] = styles or [None] * len(recipe.styles)
     paintings = [
-        locate(painting, beside=picture, override=override, option="--style")
+        locate(painting, beside=picture, override=override, option="style")
         for painting, override in zip(recipe.styles, overrides, strict=True)
     ]
-    settings = dict(recipe.settings)
-    if recipe.init_image is not None:
-        settings["init"] = str(locate(recipe.init_image, beside=picture, override=init, option="--init"))
-    return photograph, paintings, settings
+    return photograph, paintings
 
 
-def _check_weights(extractor: str, sha256: str | None) -> None:
+def _find_extractor(recipe: Recipe, given: str | None) -> str:
     from impasto.features import load_extractor
 
-    if load_extractor(extractor).sha256 != sha256:
+    extractor = str(given or recipe.settings.get("extractor", recipe.extractor))
+    if load_extractor(extractor).sha256 != recipe.extractor_sha256:
         raise ImpastoError(
-            f"--extractor: {extractor} has other weights than those that made the picture "
-            f"(SHA-256 {(sha256 or '')[:12]}…); give their file"
+            f"{extractor} has other weights than those that made the picture "
+            f"(SHA-256 {(recipe.extractor_sha256 or '')[:12]}…); give their file",
+            setting="extractor",
         )
+    return extractor
 
 
 def _find_network(wanted: Input, picture: Path, model: str | None) -> str | None:
     """The file of the network that made the picture; None for the one that comes with the package."""
     if wanted.name or model is not None:
-        return str(locate(wanted, beside=picture, override=model, option="--model"))
+        return str(locate(wanted, beside=picture, override=model, option="model"))
     from impasto.instant.models import find_model
 
     if find_model(None).input.sha256 != wanted.sha256:
         raise ImpastoError(
-            "--model: this installation comes with another network than the one that made the picture "
-            f"(SHA-256 {wanted.sha256[:12]}…); give its file"
+            "this installation comes with another network than the one that made the picture "
+            f"(SHA-256 {wanted.sha256[:12]}…); give its file",
+            setting="model",
         )
     return None
 
 
-def _same_ground(recipe: Recipe) -> list[str]:
-    """Take the recipe's thread count, and list what may still make other bytes of it."""
+def _differences(recipe: Recipe) -> list[str]:
+    """What may make other bytes of the recipe here."""
     import torch
 
-    torch.set_num_threads(recipe.threads)
+    versions = (("impasto", recipe.version, __version__), ("torch", recipe.torch, torch.__version__))
     return [
         f"made with {name} {then}, this is {now}: the picture may differ a little"
-        for name, then, now in (
-            ("impasto", recipe.version, __version__),
-            ("torch", recipe.torch, torch.__version__),
-            ("threads:", recipe.threads, torch.get_num_threads()),
-        )
+        for name, then, now in versions
         if then != now
     ]
 

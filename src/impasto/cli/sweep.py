@@ -5,56 +5,38 @@ from __future__ import annotations
 import math
 import tempfile
 from contextlib import ExitStack
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from impasto.cli import options, report
-from impasto.cli.options import (
-    DESCENT,
-    LOOK,
-    OUTPUT,
-    Algorithm,
-    Color,
-    ContentLayers,
-    Debug,
-    Device,
-    ExtractorName,
-    Force,
-    HowPrecise,
-    Json,
-    MaxPixels,
-    Normalization,
-    Normalized,
-    Optimizer,
-    Pooled,
-    Pooling,
-    Precision,
-    PreserveColor,
-    Quiet,
-    Threads,
-    TvWeight,
-    Where,
-    at_least,
-)
+from impasto.cli import report
+from impasto.cli.options import Debug, Force, Json, Quiet, check_files, one_voice, options_of
 from impasto.cli.report import note, say, say_json
 from impasto.errors import ImpastoError
+from impasto.job import Event, Notice
+from impasto.settings import LOOK, OUTPUT, Settings
 
 if TYPE_CHECKING:
-    from impasto.painting import Progress
     from impasto.sweep import SweepCell
 
 WEIGHTS = "1e-5,1e-4,1e-3,1e-2"
+#: Settings that a cell does not have, or that the columns are made of.
+LEFT_OUT = (
+    "method",
+    "content_weight",
+    "style_weights",
+    "strength",
+    "detail",
+    "init",
+    "seed",
+    "model",
+    "runtime",
+    "max_memory",
+)
 
 
-class Vary(str, Enum):
-    """What changes from row to row."""
-
-    style_layers = "style-layers"
-
-
+@options_of(Settings, "settings", without=LEFT_OUT, defaults={"size": 256})
 def sweep(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.", show_default=False)],
     style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting.", show_default=False)],
@@ -69,55 +51,23 @@ def sweep(
             rich_help_panel=OUTPUT,
         ),
     ],
+    settings: dict[str, Any],
     content_weights: Annotated[
         str, typer.Option(metavar="W,W...", help="The values of λ, a column each.", rich_help_panel=LOOK)
     ] = WEIGHTS,
     vary: Annotated[
-        Vary | None,
+        Literal["style-layers"] | None,
         typer.Option(
             help="Rows: relu1_1 alone, then with relu2_1, up to all five style layers.",
             show_default=False,
             rich_help_panel=LOOK,
         ),
     ] = None,
-    size: Annotated[
-        int,
-        typer.Option(
-            help="Longest side in pixels; 0 keeps the photograph's own.", callback=at_least(0), rich_help_panel=LOOK
-        ),
-    ] = 256,
-    tv_weight: TvWeight = 0.0,
-    preserve_color: PreserveColor = Color.none,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            help="Steps of every cell (default: fitted to the size).",
-            callback=at_least(1),
-            rich_help_panel=DESCENT,
-        ),
-    ] = None,
-    optimizer: Algorithm = Optimizer.lbfgs,
-    extractor: ExtractorName = "auto",
-    normalization: Normalized = Normalization.relative,
-    content_layers: ContentLayers = None,
-    style_layers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LAYER=W,...",
-            help="Of every cell (default: relu1_1 to relu5_1, a fifth each).",
-            rich_help_panel=DESCENT,
-        ),
-    ] = None,
-    pooling: Pooled = Pooling.max,
-    device: Where = Device.auto,
-    precision: HowPrecise = Precision.auto,
-    threads: Threads = None,
-    max_pixels: MaxPixels = 64_000_000,
     cells: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Keep every cell's picture there, with its recipe.",
+            help="Folder for every cell's picture, with its recipe.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -127,39 +77,23 @@ def sweep(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Paint CONTENT in the style of STYLE at several content weights, as the figure of Gatys et al. 2015."""
-    options.one_voice(quiet=quiet, json=json)
-    options.check_word_or_file(extractor, ("auto", "compact", "vgg19"), "--extractor")
-    if vary is not None and style_layers is not None:
-        raise ImpastoError("--vary style-layers sets the layers of every row; leave --style-layers out, or --vary")
+    """Paint CONTENT in the style of STYLE at several content weights, as the figure of Gatys et al., 2015."""
+    one_voice(quiet=quiet, json=json)
+    if vary is not None and "style_layers" in settings:
+        raise ImpastoError("`vary=style-layers` sets the layers of every row; leave `style_layers` out, or `vary`")
     weights = read_content_weights(content_weights)
-    settings: dict[str, Any] = {
-        "size": size,
-        "tv_weight": tv_weight,
-        "steps": steps,
-        "optimizer": optimizer.value,
-        "extractor": extractor,
-        "preserve_color": preserve_color.value,
-        "device": device.value,
-        "precision": precision.value,
-        "normalization": normalization.value,
-        "content_layers": options.read_layers(content_layers, "--content-layers"),
-        "style_layers": options.read_layers(style_layers, "--style-layers"),
-        "pooling": pooling.value,
-        "max_pixels": max_pixels,
-    }
-    options.check_files(content, style)
+    checked = Settings.check(settings)
+    checked.check_files()
+    check_files(content, style)
 
     from impasto import sweep as sweeps
     from impasto.images import check_output_path, load_image, save_image, to_pil
-    from impasto.refine.pyramid import plan
 
     check_output_path(output, force=force, depth=8)
     weights = sweeps.check_weights(weights)
     rows: tuple[sweeps.Layers, ...] = (None,) if vary is None else sweeps.cumulative_layers()
     if cells is not None:
         check_cells(cells, [sweeps.cell_name(weight, row) for row in rows for weight in weights], force=force)
-    options.set_threads(threads)
     reporter = report.choose(quiet=quiet or json, json=False)
     done: dict[tuple[int, int], SweepCell] = {}
     count, stopped = len(rows) * len(weights), False
@@ -167,13 +101,11 @@ def sweep(
     def before(row: int, column: int) -> None:
         layers = rows[row]
         which = "" if layers is None else f", style of {' + '.join(layers)}"
-        reporter.notice(f"cell {len(done) + 1} of {count}: λ = {sweeps.label(weights[column])}{which}")
+        reporter(Notice(f"cell {len(done) + 1} of {count}: λ = {sweeps.label(weights[column])}{which}"))
 
-    def listen(record: Progress) -> None:
-        if record.step == 1:
-            # The time left is that of this cell, whose steps are known only now.
-            reporter.expect(plan(size, record.steps) if size else ())
-        reporter.step(record)
+    def listen(event: Event) -> None:
+        if not isinstance(event, Notice) or not done:  # The same in every cell.
+            reporter(event)
 
     with ExitStack() as stack:
         folder = cells if cells is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -186,7 +118,7 @@ def sweep(
                     rows=rows,
                     folder=folder,
                     force=force,
-                    callback=listen,
+                    report=listen,
                     before=before,
                     **settings,
                 ):
@@ -199,22 +131,13 @@ def sweep(
     if not done:
         note("stopped before the first cell was done; there is no sheet")
         raise typer.Exit(130)
-    photograph, painted = (to_pil(load_image(path, max_pixels=max_pixels).tensor) for path in (content, style))
+    photograph, painted = (to_pil(load_image(path, max_pixels=checked.max_pixels).tensor) for path in (content, style))
     sheet = sweeps.sweep_sheet(photograph, painted, weights, rows, done)
     save_image(output, load_image(sheet).tensor, force=force)
-    first = next(iter(done.values())).painting
-    for notice in () if quiet else first.notices:
-        note(notice)
-    if extractor == "auto" and first.recipe.extractor == "compact" and not quiet:
-        note("VGG-19's weights are not on this machine, so the compact extractor looked")
     seconds = sum(cell.painting.seconds for cell in done.values())
     if json:
-        about = {
-            "output": str(output),
-            "width": sheet.width,
-            "height": sheet.height,
-            "extractor": first.recipe.extractor,
-        }
+        extractor = next(iter(done.values())).painting.recipe.extractor
+        about = {"output": str(output), "width": sheet.width, "height": sheet.height, "extractor": extractor}
         say_json({**about, "cells": len(done), "of": count, "seconds": round(seconds, 3)})
     elif not quiet:
         say(
@@ -240,7 +163,7 @@ def read_content_weights(text: str) -> list[float]:
             weight = math.nan
         if not 0 <= weight < math.inf:
             raise ImpastoError(
-                f"--content-weights: {part.strip()!r} is no number from 0 up; write for example {WEIGHTS}"
+                f"{part.strip()!r} is no number from 0 up; write for example {WEIGHTS}", setting="content_weights"
             )
         weights.append(weight)
     return weights
@@ -253,7 +176,7 @@ def check_cells(folder: Path, names: list[str], *, force: bool) -> None:
         ImpastoError: it is a file, or holds such pictures and ``force`` is not set.
     """
     if folder.exists() and not folder.is_dir():
-        raise ImpastoError(f"--cells: {folder} is a file; name a folder")
+        raise ImpastoError(f"{folder} is a file; name a folder", setting="cells")
     for name in names:
         if not force and (folder / name).exists():
-            raise ImpastoError(f"--cells: {folder / name} exists already; name another folder or add --force")
+            raise ImpastoError(f"{folder / name} exists already; name another folder or add `force`", setting="cells")

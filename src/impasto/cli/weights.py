@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -28,19 +27,6 @@ _MENDS = {
 }
 
 
-class Published(str, Enum):
-    """What can be fetched."""
-
-    vgg19 = "vgg19"
-
-
-class Convention(str, Enum):
-    """How the network wants its input."""
-
-    torchvision = "torchvision"
-    caffe = "caffe"
-
-
 @app.callback(invoke_without_command=True)
 def _weights(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
@@ -58,7 +44,7 @@ def show(json: Json = False, debug: Debug = False) -> None:
 
 @app.command("get")
 def get(
-    name: Annotated[Published, typer.Argument(metavar="vgg19", help="Which weights.", show_default=False)],
+    name: Annotated[Literal["vgg19"], typer.Argument(metavar="vgg19", help="Which weights.", show_default=False)],
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -72,7 +58,7 @@ def get(
         with _progress(silent=quiet or json) as progress:
             weights.download_vgg19(progress)
     elif not quiet:
-        note(f"{name.value}: its weights are here already; --force fetches them again")
+        note(f"{name}: its weights are here already; --force fetches them again")
     if not quiet:
         _say(weights.listing()[0], json=json)
 
@@ -86,7 +72,8 @@ def add(
         ),
     ],
     convention: Annotated[
-        Convention | None, typer.Option(help="For a file that does not tell it.", show_default=False)
+        Literal["torchvision", "caffe"] | None,
+        typer.Option(help="For a file that does not tell it.", show_default=False),
     ] = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -98,7 +85,7 @@ def add(
     options.check_files(file)
     from impasto.features import weights
 
-    chosen = None if convention is None else convention.value
+    chosen = convention
     there = weights.listing()[0]
     if there.exists and not force:
         from impasto.features.convert import read_weights

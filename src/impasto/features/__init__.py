@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["load_extractor"]
 
 
-def load_extractor(name: str | Path = "auto", *, device: str = "cpu", pooling: str = "max") -> Extractor:
+def load_extractor(name: str | os.PathLike[str] = "auto", *, device: str = "cpu", pooling: str = "max") -> Extractor:
     """The extractor called ``name``, with its weights, on ``device``.
 
     Args:
@@ -23,6 +23,13 @@ def load_extractor(name: str | Path = "auto", *, device: str = "cpu", pooling: s
     Raises:
         ImpastoError: VGG-19's weights are not on this machine, or a file that cannot be used.
     """
+    from impasto.machine import own_torch
+
+    with own_torch():  # The random numbers of fresh layers, among other things, are the caller's.
+        return _load(os.fspath(name), pooling).to(device)
+
+
+def _load(name: str, pooling: str) -> Extractor:
     from impasto.errors import ImpastoError
     from impasto.features.compact import Compact, is_compact
     from impasto.features.vgg19 import VGG19
@@ -43,4 +50,4 @@ def load_extractor(name: str | Path = "auto", *, device: str = "cpu", pooling: s
         extractor = Compact.from_file(name)
     else:
         extractor = VGG19.from_file(name, pooling)
-    return extractor.to(device)
+    return extractor

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import CONTENT_LAYER, STYLE_LAYERS, Architecture, Chain
+from impasto.features.extractor import Architecture, Chain
 from impasto.files.cards import read_card
 from impasto.files.hashing import file_sha256
 from impasto.files.shipped import shipped
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 
 __all__ = [
     "ARCHITECTURE",

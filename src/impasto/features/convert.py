@@ -86,7 +86,7 @@ def read_weights(path: str | Path, convention: str | None = None, *, name: str |
     path = Path(path)
     name = name or path.name
     if convention is not None and convention not in CONVENTIONS:
-        raise ImpastoError(f"--convention: '{convention}' is unknown; give torchvision or caffe")
+        raise ImpastoError(f"'{convention}' is unknown; give torchvision or caffe", setting="convention")
     layout = find_layout(path)
     metadata = read_metadata(path) if layout == "safetensors" else {}
     if metadata.get("format") == FORMAT:
@@ -182,7 +182,7 @@ def _recognize(digest: str, kernels: Tensor) -> str | None:
 def _settle_convention(path: Path, known: str | None, given: str | None, hints: str) -> str:
     """What the weights show goes first, then what the user says, then a name like ``vgg19-caffe.safetensors``."""
     if known and given and given != known:
-        raise ImpastoError(f"--convention: the weights in {path} follow {known}'s; leave the option out")
+        raise ImpastoError(f"the weights in {path} follow {known}'s; leave it out", setting="convention")
     hinted = [convention for convention in CONVENTIONS if convention in hints]
     settled = known or given or (hinted[0] if len(hinted) == 1 else None)
     if settled is None:

@@ -12,11 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
+from impasto.layers import VGG19_CHANNELS
 
 __all__ = [
-    "CONTENT_LAYER",
-    "STYLE_LAYERS",
-    "VGG19_CHANNELS",
     "Architecture",
     "Chain",
     "Extractor",
@@ -27,17 +25,6 @@ __all__ = [
 #: Convolutions (3 × 3, with a ReLU) in order, each with its output channels. It stands for the layer of VGG-19 of that
 #: name. Sides are halved where the stage, the first digit, changes.
 Architecture = Sequence[tuple[str, int]]
-
-
-CONTENT_LAYER = "relu4_2"
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-
-#: Channels of every layer of VGG-19, in order of depth.
-VGG19_CHANNELS: dict[str, int] = {
-    f"relu{stage}_{index}": channels
-    for stage, (channels, depth) in enumerate([(64, 2), (128, 2), (256, 4), (512, 4), (512, 4)], start=1)
-    for index in range(1, depth + 1)
-}
 
 
 def channels_last(image: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.features.extractor import VGG19_CHANNELS
+from impasto.layers import VGG19_CHANNELS
 
 __all__ = [
     "CONVOLUTIONS",

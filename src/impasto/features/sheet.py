@@ -113,7 +113,8 @@ def channel_sheet(extractor: Extractor, image: Tensor, layer: str, channel: int)
         maps = extractor(image, [layer])[layer]
     if channel >= maps.shape[1]:
         raise ImpastoError(
-            f"--channel: {layer} of '{extractor.name}' has channels 0 to {maps.shape[1] - 1}; {channel} is none of them"
+            f"{layer} of '{extractor.name}' has channels 0 to {maps.shape[1] - 1}; {channel} is none of them",
+            setting="channel",
         )
     feature_map, field = maps[0, channel].abs(), receptive_field(extractor, layer)
     places = peaks(feature_map, field, PEAKS)
@@ -161,8 +162,9 @@ def check_size(extractor: Extractor, image: Tensor, layers: Sequence[str]) -> No
         side = extractor.smallest_side([layer])
         if min(height, width) < side:
             raise ImpastoError(
-                f"--size: at {width} x {height} px nothing is left of the picture at {layer}, which takes {side} px "
-                "each way; give a larger one, or a picture that is less narrow"
+                f"at {width} x {height} px nothing is left of the picture at {layer}, which takes {side} px "
+                "each way; give a larger one, or a picture that is less narrow",
+                setting="size",
             )
 
 

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.features.convert import read_weights
-from impasto.features.extractor import VGG19_CHANNELS, Chain
+from impasto.features.extractor import Chain
 from impasto.features.layouts import CONVOLUTIONS
+from impasto.layers import VGG19_CHANNELS
 
 __all__ = ["POOLINGS", "VGG19"]
 

@@ -154,7 +154,7 @@ def _check_size(size: tuple[int, int], label: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImpastoError(
             f"{label}: {width} x {height} pixels are more than the limit of {max_pixels}; "
-            "scale it down or raise --max-pixels"
+            "scale it down or raise `max_pixels`"
         )
     if min(size) < SMALLEST_SIDE:
         raise ImpastoError(f"{label}: is only {width} x {height} pixels; give a picture of at least 2 x 2")

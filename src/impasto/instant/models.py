@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.files.hashing import file_sha256
 from impasto.files.shipped import shipped
-from impasto.instant.tiles import Painter
+from impasto.instant.passes import Painter
 from impasto.machine import Device, resolve_device
 from impasto.networks.autoencoder import AutoEncoder, Code
 from impasto.networks.moments import Moments
@@ -48,14 +48,15 @@ def find_model(name: str | None) -> Model:
     path = shipped_path() if name is None else Path(name)
     if name is None and not path.is_file():
         raise ImpastoError(
-            "--model: no network comes with this installation; name a file, such as one of 'impasto train autoencoder'"
+            "no network comes with this installation; name a file, such as one of 'impasto train autoencoder'",
+            setting="model",
         )
     if path.is_dir():
-        raise ImpastoError(f"--model: {path} is a folder; name a file in it")
+        raise ImpastoError(f"{path} is a folder; name a file in it", setting="model")
     try:
         return Model(path, Input("" if name is None else name, file_sha256(path)))
     except OSError as error:
-        raise ImpastoError(f"--model: {path} cannot be read ({error.strerror}); check the name") from error
+        raise ImpastoError(f"{path} cannot be read ({error.strerror}); check the name", setting="model") from error
 
 
 def load_painter(model: Model, runtime: str = "torch", device: str = "auto") -> tuple[Painter, Device]:
@@ -72,11 +73,11 @@ def load_painter(model: Model, runtime: str = "torch", device: str = "auto") -> 
     exported = model.path.suffix == ".onnx"
     if runtime == "torch":
         if exported:
-            raise ImpastoError(f"--model: {model.path} is an ONNX file; add --runtime onnx")
+            raise ImpastoError(f"{model.path} is an ONNX file; add `runtime=onnx`", setting="model")
         chosen = resolve_device(device)
         return TorchPainter(AutoEncoder.from_file(model.path), chosen), chosen
     if device not in ("auto", "cpu"):
-        raise ImpastoError(f"--device {device}: --runtime onnx computes on the CPU; leave one of the two out")
+        raise ImpastoError(f"`runtime=onnx` computes on the CPU, not on {device}; leave one of the two out", "device")
     from impasto.instant.onnx import OnnxPainter, export
 
     return OnnxPainter(model.path.read_bytes() if exported else export(AutoEncoder.from_file(model.path))), "cpu"

@@ -149,7 +149,7 @@ class OnnxPainter:
                 raise ValueError(about["format"])
         except Exception as error:  # Protobuf raises what it likes.
             raise ImpastoError(
-                "--model: no ONNX file of a network of impasto; make one with 'impasto export onnx'"
+                "no ONNX file of a network of impasto; make one with 'impasto export onnx'", setting="model"
             ) from error
         self.margin, self.sight = int(about["margin"]), int(about["sight"])
         self.scales, self.shared = len(about["settings"]["widths"]), int(about["settings"]["shared"])

@@ -7,19 +7,19 @@ run without tiles takes grows with the picture; what a tile takes can be chosen.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
+from impasto.images import Picture, fit_size
+from impasto.machine import machine_memory
+from impasto.refine.pyramid import fit, fit_style
 from impasto.refine.space import IN_MEMORY, ON_DISK, Space
+from impasto.settings import size_text
 
-__all__ = ["Budget", "Tiling", "read_size", "size_text", "space_for"]
-
-UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+__all__ = ["Budget", "Tiling", "limited", "space_for"]
 
 #: One vector of the optimizer: three numbers of four bytes a pixel.
 VECTOR = 12
@@ -42,6 +42,8 @@ SMALLEST, LARGEST = 64, 512
 TILE = 0.5
 #: Sides are multiples of this.
 MULTIPLE = 16
+#: Share of the machine's memory that a run takes if no limit was set.
+MEMORY = 0.7
 
 
 class Tiling(NamedTuple):
@@ -98,8 +100,9 @@ class Budget:
         least = self._always() + max(beside + _largest(costs, [SMALLEST] * len(costs), height, width), beginning)
         if self.total < least:
             raise ImpastoError(
-                f"--max-memory: {size_text(self.total)} is too little for {width} × {height} px; "
-                f"give {math.ceil(least / UNITS['M'])}M or more, or a smaller --size"
+                f"{size_text(self.total)} is too little for {width} × {height} px; "
+                f"give {math.ceil(least / 2**20)}M or more, or a smaller `size`",
+                setting="max_memory",
             )
         return Tiling(tuple(sides), int(room - _largest(costs, sides, height, width)))
 
@@ -134,22 +137,57 @@ def space_for(budget: Budget | None, height: int, width: int) -> Space:
     return IN_MEMORY if budget is None or budget.whole(height, width) else ON_DISK
 
 
-def read_size(value: object) -> int:
-    """Bytes from ``2G``, ``1.5G``, ``500M`` or a whole number of bytes. A G is 2³⁰.
+def limited(
+    limit: str | int | None,
+    device: str,
+    photograph: Picture,
+    styles: list[Picture],
+    given: Picture | None,
+    size: int,
+    extractor: Extractor,
+    layers: Sequence[str],
+) -> tuple[Budget | None, list[Picture], Picture | None]:
+    """The budget of a run whose memory is limited, with pictures no larger than it needs them.
+
+    No budget, and everything as it was, where the whole run stays within the limit without tiles.
+
+    Args:
+        limit: bytes; if None, most of the memory that the machine has, on a CPU. Not of what is free at the moment: a
+            run that is resumed has to be cut into the same tiles.
+        device: where the run computes.
+        photograph: as it was read.
+        styles: the paintings.
+        given: the picture that the run begins with, if there is one.
+        size: longest side of the finished picture.
+        extractor: what looks.
+        layers: at which it looks.
 
     Raises:
-        ImpastoError: it is none of these, or nothing.
+        ImpastoError: the limit is too low.
     """
-    text = str(value).strip()
-    match = SIZE.fullmatch(text)
-    if isinstance(value, bool) or match is None or not (size := int(float(match[1]) * UNITS[match[2].upper()])):
-        raise ImpastoError(f"--max-memory: {text!r} is no amount of memory; write for example 2G, 1.5G or 500M")
-    return size
+    memory = machine_memory() if limit is None and device == "cpu" else None
+    total = int(limit) if limit is not None else None if memory is None else int(MEMORY * memory)
+    if total is None:
+        return None, styles, given
+    own = (photograph.tensor.shape[-2], photograph.tensor.shape[-1])
+    height, width = fit_size(*own, size)
 
+    def budget() -> Budget:
+        pictures = [photograph, *styles, *([given] if given else [])]
+        planes = [picture.tensor for picture in pictures] + [p.alpha for p in pictures if p.alpha is not None]
+        held = sum(plane.numel() * plane.element_size() for plane in planes)
+        breadth = max(min(style.tensor.shape[-2:]) / max(style.tensor.shape[-2:]) for style in styles)
+        return Budget(total, extractor, layers, held, breadth, own)
 
-def size_text(size: int) -> str:
-    """``1.5G``, ``500M``: in the unit that gives a short number, and one that :func:`read_size` takes."""
-    for unit in ("G", "M", "K"):
-        if size >= UNITS[unit]:
-            return f"{round(size / UNITS[unit], 2):g}{unit}"
-    return str(size)
+    if budget().whole(height, width):
+        return None, styles, given
+    side = extractor.smallest_side(layers)
+    styles = [
+        replace(style, tensor=fit_style(style.tensor, size, side)) if max(style.tensor.shape[-2:]) > size else style
+        for style in styles
+    ]
+    if given is not None and max(given.tensor.shape[-2:]) > size:
+        given = replace(given, tensor=fit(given.tensor, size))
+    found = budget()
+    found.tiling(height, width)
+    return found, styles, given

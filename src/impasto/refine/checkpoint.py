@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,13 +15,13 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 from impasto.refine.objective import Losses
-from impasto.refine.optimizer import State
+from impasto.refine.optimizer import AdamMemory, LbfgsMemory, Pair, State
 from impasto.refine.shelf import pieces
 from impasto.refine.space import IN_MEMORY, Space, Vector
 
 __all__ = ["Position", "read_checkpoint", "write_checkpoint"]
 
-FORMAT = "impasto-checkpoint-1"
+FORMAT = "impasto-checkpoint-2"
 
 
 @dataclass
@@ -50,17 +51,30 @@ class Position:
 def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
     """Write ``position`` of the run that ``recipe`` (JSON) describes, all of it or nothing."""
     state = position.state
-    if state is None:
+    if state is None or not position.losses:
         return
     losses = [
-        [entry.content, entry.style, entry.total, seconds]
+        [*entry.terms.values(), entry.total, seconds]
         for entry, seconds in zip(position.losses, position.times, strict=True)
     ]
     # Numbers of eight bytes first, so that all lie at multiples of their size.
-    vectors: dict[str, Vector] = {"losses": torch.tensor(losses, dtype=torch.float64).reshape(-1, 4)}
+    vectors: dict[str, Vector] = {"losses": torch.tensor(losses, dtype=torch.float64)}
     vectors["image"] = state.image
-    vectors |= {f"memory.{name}": vector for name, vector in state.memory.items()}
-    where = {"level": position.level, "step": position.step, "age": state.age}
+    memory = state.memory
+    if isinstance(memory, AdamMemory):
+        vectors |= {"first": memory.first, "second": memory.second}
+    elif isinstance(memory, LbfgsMemory):
+        last = {"last_image": memory.image, "last_gradient": memory.gradient, "spectrum": memory.spectrum}
+        vectors |= {name: vector for name, vector in last.items() if vector is not None}
+        for index, pair in enumerate(memory.pairs):
+            vectors |= {f"s{index}": pair.s, f"y{index}": pair.y, f"curvature{index}": pair.curvature}
+    where = {
+        "level": position.level,
+        "step": position.step,
+        "age": state.age,
+        "names": list(position.losses[-1].terms),
+        "pairs": len(memory.pairs) if isinstance(memory, LbfgsMemory) else None,
+    }
     metadata = {"format": FORMAT, "recipe": recipe, "position": json.dumps(where)}
     write_atomically(path, _safetensors(vectors, metadata))
 
@@ -87,21 +101,34 @@ def read_checkpoint(
         where = json.loads(metadata["position"])
         if metadata["recipe"] != recipe:
             raise ImpastoError(
-                f"{path}: belongs to a run with other images, settings, versions or --threads; "
+                f"{path}: belongs to a run with other images, settings, versions or `threads`; "
                 "repeat those, or remove it to begin anew"
             )
-        image, rows = _read_tensor(path, "image", device), _read_tensor(path, "losses", device).tolist()
-        state = State(image, where["age"])
-        for name in names:
-            if name.startswith("memory."):
-                tensor = _read_tensor(path, name, device)
-                large = tensor.shape == image.shape
-                state.memory[name[7:]] = space_of(where["level"]).keep(tensor) if large else tensor
-        return Position(
-            where["level"], where["step"], state, [Losses(*row[:3]) for row in rows], [row[3] for row in rows]
-        )
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        level, labels, space = where["level"], where["names"], space_of(where["level"])
+        image = _read_tensor(path, "image", device)
+
+        def read(name: str) -> Vector:
+            """One after the other: a vector that belongs on the disk is not in memory for longer than that."""
+            tensor = _read_tensor(path, name, device)
+            return space.keep(tensor) if tensor.shape == image.shape else tensor
+
+        memory = _read_memory(where["pairs"], names, read)
+        rows = _read_tensor(path, "losses", device).tolist()
+        losses = [Losses(dict(zip(labels, row[:-2], strict=True)), row[-2]) for row in rows]
+        return Position(level, where["step"], State(image, where["age"], memory), losses, [row[-1] for row in rows])
+    except ImpastoError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error
+
+
+def _read_memory(count: int | None, names: list[str], read: Callable[[str], Any]) -> AdamMemory | LbfgsMemory:
+    """What the optimizer remembers: ``count`` pairs of L-BFGS, or Adam's two vectors where it is None."""
+    if count is None:
+        return AdamMemory(read("first"), read("second"))
+    pairs = (Pair(read(f"s{index}"), read(f"y{index}"), read(f"curvature{index}")) for index in range(count))
+    last = (read(name) if name in names else None for name in ("last_image", "last_gradient", "spectrum"))
+    return LbfgsMemory(tuple(pairs), *last)
 
 
 def _read_tensor(path: Path, name: str, device: str) -> Tensor:

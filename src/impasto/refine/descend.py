@@ -15,12 +15,13 @@ from impasto.images import resize
 from impasto.machine import give_memory_back
 from impasto.refine.budget import Budget, space_for
 from impasto.refine.checkpoint import Position
-from impasto.refine.objective import Objective, Weights
-from impasto.refine.optimizer import Algorithm, State, adam, lbfgs, rate
+from impasto.refine.objective import Objective, View, Whole
+from impasto.refine.optimizer import State, adam, lbfgs, rate
 from impasto.refine.pyramid import Scale, enlarge, fit, fit_style
 from impasto.refine.space import ON_DISK
 from impasto.refine.spectrum import LIMITS
-from impasto.refine.tiles import TiledObjective
+from impasto.refine.tiled import Tiled
+from impasto.settings import Settings
 
 __all__ = ["descend"]
 
@@ -33,13 +34,10 @@ def descend(
     content: Tensor,
     styles: Sequence[Tensor],
     extractor: Extractor,
-    weights: Weights,
+    settings: Settings,
     scales: Sequence[Scale],
-    algorithm: Algorithm,
     start: Callable[[tuple[int, int]], Tensor],
     *,
-    detail: float,
-    bf16: bool = False,
     budget: Budget | None = None,
     position: Position | None = None,
     after_step: Callable[[Position], bool | None] = lambda position: None,
@@ -50,12 +48,9 @@ def descend(
         content: the photograph (1, 3, H, W) at any size.
         styles: the paintings, each (1, 3, H', W') at any size.
         extractor: where the features come from.
-        weights: what counts how much.
+        settings: what weighs how much, the optimizer and the precision (``bf16``, or else float32).
         scales: from :func:`impasto.refine.pyramid.plan`.
-        algorithm: ``adam`` or ``lbfgs``.
         start: gives the first picture (1, 3, h, w) for a size (h, w).
-        detail: how much of the photograph's fine detail enters the picture at each new scale, 0 to 1.
-        bf16: run the extractor in bfloat16.
         budget: scales that take more memory are looked at tile by tile, and what the optimizer remembers of them is on
             the disk.
         position: where to go on; changed in place, from step to step.
@@ -68,47 +63,58 @@ def descend(
         ImpastoError: a loss is not a number; or the budget is too small.
     """
     position = position or Position()
-    step_of = adam if algorithm == "adam" else partial(lbfgs, limit=LIMITS[weights.normalization])
     began = time.monotonic() - position.seconds
-    smallest = extractor.smallest_side([*weights.content_layers, *weights.style_layers])
-    state = position.state
+    step_of = adam if settings.optimizer == "adam" else partial(lbfgs, limit=LIMITS[settings.normalization])
     for level in range(position.level, len(scales)):
-        scale = scales[level]
-        photograph = fit(content, scale.longest)
-        size = (photograph.shape[-2], photograph.shape[-1])
-        space = space_for(budget, *size)
-        tiled = space is ON_DISK
-        if state is None:
-            state = State(resize(start(size), size))
+        photograph = fit(content, scales[level].longest)
+        space = space_for(budget, *_size(photograph))
+        if position.state is None:
+            position.state = State(resize(start(_size(photograph)), _size(photograph)))
         elif level > position.level:
             coarse = fit(content, scales[level - 1].longest)
-            state = state.grown(enlarge(state.image, coarse, photograph, detail), space)
-            position.level, position.step, position.state = level, 0, state
-            del coarse
-        paintings = (fit_style(style, scale.longest, smallest) for style in styles)
-        area = (scale.longest / scales[-1].longest) ** 2
-        objective: Objective | TiledObjective
-        if budget is not None and tiled:
-            tiling = budget.tiling(*size)
-            objective = TiledObjective(extractor, photograph, paintings, weights, tiling, area=area, bf16=bf16)
-        else:
-            objective = Objective(extractor, photograph, list(paintings), weights, area=area, bf16=bf16)
+            larger = enlarge(position.state.image, coarse, photograph, settings.resolved_detail)
+            position.state = position.state.grown(larger, space)
+            position.level, position.step = level, 0
+            del coarse, larger
+        view = _view(extractor, settings, photograph, budget if space is ON_DISK else None)
+        area = (scales[level].longest / scales[-1].longest) ** 2
+        objective = _objective(settings, photograph, styles, view, area)
         del photograph
-        for step in range(position.step, scale.steps):
-            gradient, losses = objective(state.image)
+        for step in range(position.step, scales[level].steps):
+            gradient, losses = objective(position.state.image)
             if not math.isfinite(losses.total):
                 raise ImpastoError(
                     f"step {len(position.losses) + 1}: the loss is {losses.total}; "
-                    "use --precision fp32, or a smaller --content-weight or --tv-weight"
+                    "take `precision=fp32`, or a smaller `content_weight` or `tv_weight`"
                 )
-            state = step_of(state, gradient, rate(step, scale.steps), space)
+            position.state = step_of(position.state, gradient, rate(step, scales[level].steps), space)
             del gradient
-            if step % TIDY == 0 or step + 1 == scale.steps:
+            if step % TIDY == 0 or step + 1 == scales[level].steps:
                 give_memory_back()
-            position.step, position.state = step + 1, state
+            position.step = step + 1
             position.losses.append(losses)
             position.times.append(time.monotonic() - began)
             if after_step(position):
-                return state.image
-    assert state is not None
-    return state.image
+                return position.state.image
+    assert position.state is not None
+    return position.state.image
+
+
+def _objective(settings: Settings, photograph: Tensor, styles: Sequence[Tensor], view: View, area: float) -> Objective:
+    """The objective at the scale of ``photograph``, with paintings as long as that."""
+    longest = max(_size(photograph))
+    smallest = view.extractor.smallest_side([*settings.layers_of_content, *settings.layers_of_style])
+    paintings = (fit_style(style, longest, smallest) for style in styles)
+    return Objective.of(settings, settings.shares(len(styles)), photograph, paintings, view, area=area)
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]
+
+
+def _view(extractor: Extractor, settings: Settings, photograph: Tensor, budget: Budget | None) -> View:
+    """Tiles where there is a budget that asks for them."""
+    bf16 = settings.precision == "bf16"
+    if budget is None:
+        return Whole(extractor, bf16=bf16)
+    return Tiled(extractor, budget.tiling(*_size(photograph)), photograph.device, bf16=bf16)

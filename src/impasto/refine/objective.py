@@ -1,117 +1,206 @@
-"""What refinement descends on: the losses of one output against its targets, at one scale."""
+"""What refinement descends on: a sum of terms, of the whole picture at once or tile by tile."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from impasto.features.extractor import Extractor
-from impasto.losses import (
-    ContentLoss,
-    Normalization,
-    StyleLoss,
-    blend_grams,
-    gram_matrix,
-    total_loss,
-    total_variation,
-)
+from impasto.losses import RELATIVE_CONTENT_SCALE, blend_grams, target_energy
+from impasto.refine.shelf import StoredMaps
+from impasto.refine.terms import PIXELS, Content, Gram, Term, TotalVariation, gram_share
+from impasto.settings import Settings
+from impasto.tiles import Tile, whole
 
-__all__ = ["Losses", "Objective", "Weights"]
+__all__ = ["Look", "Losses", "Objective", "View", "Whole", "add_share"]
 
-
-@dataclass(frozen=True)
-class Weights:
-    """Everything that weighs one term against another."""
-
-    content_weight: float
-    content_layers: Mapping[str, float]
-    style_layers: Mapping[str, float]
-    style_weights: Sequence[float]
-    tv_weight: float = 0.0
-    normalization: Normalization = "relative"
+#: Is shown the maps (1, C, h, w) of a tile of a layer, in the precision of losses.
+Look = Callable[[str, Tile, Tensor], None]
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The losses of one picture."""
+    """The losses of one picture: of every name, and their weighted sum."""
 
-    content: float
-    style: float
+    terms: Mapping[str, float]
     total: float
 
 
+class View(Protocol):
+    """A way to look at pictures with an extractor: at once, or in tiles."""
+
+    @property
+    def extractor(self) -> Extractor:
+        """What looks."""
+
+    def show(self, picture: Tensor, layers: Sequence[str], look: Look) -> None:
+        """Show ``look`` the maps of ``picture`` (1, 3, h, w) at ``layers``, without gradients."""
+
+    def keep(self, kept: Tensor | StoredMaps | None, tile: Tile, maps: Tensor) -> Tensor | StoredMaps:
+        """Keep the maps of a tile, with those ``kept`` before."""
+
+    def descend(self, image: Tensor, objective: Objective) -> tuple[Tensor, Losses]:
+        """Gradient of the objective's total for ``image`` (1, 3, h, w), and its losses."""
+
+
 class Objective:
-    """Losses and gradient of a picture at one scale.
+    """A sum of terms: ``total = Σ factor · Σ weight · term`` over the names and the terms of each.
 
     Args:
-        extractor: where the features come from.
-        content: the photograph at this scale (1, 3, h, w).
-        styles: the paintings, each (1, 3, h', w') with its longer side as long as the output's.
-        weights: what counts how much.
-        area: pixels of this scale over pixels of the finished picture. The article's content loss is a sum over
-            positions and its style loss a mean: without this factor λ would mean something else at every scale.
-        bf16: run the extractor in bfloat16.
+        terms: the summands.
+        factors: of every name, in the total.
+        view: looks at pictures.
     """
 
-    def __init__(
-        self,
-        extractor: Extractor,
+    def __init__(self, terms: Sequence[Term], factors: Mapping[str, float], view: View) -> None:
+        self.terms, self.factors, self.view = list(terms), dict(factors), view
+        named = {term.layer for term in terms if term.layer != PIXELS}
+        self.layers = sorted(named, key=view.extractor.layers.index)
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        shares: Sequence[float],
         content: Tensor,
-        styles: Sequence[Tensor],
-        weights: Weights,
+        styles: Iterable[Tensor],
+        view: View,
         *,
         area: float = 1.0,
-        bf16: bool = False,
-    ) -> None:
-        self.extractor, self.weights, self.bf16 = extractor, weights, bf16
-        self.device = content.device.type
-        content_layers, style_layers = list(weights.content_layers), list(weights.style_layers)
-        self.layers = sorted({*content_layers, *style_layers}, key=extractor.layers.index)
-        metrics = {layer: extractor.metric(layer) for layer in self.layers}
-        with torch.no_grad():
-            with self._precision():
-                features = extractor.maps(content, content_layers)
-            grams = []
-            for style in styles:
-                with self._precision():
-                    maps = extractor.maps(style, style_layers)
-                # Outside, where products are not rounded.
-                grams.append({layer: gram_matrix(maps[layer].float()) for layer in style_layers})
-        self.content_loss = ContentLoss(
-            {layer: maps.float() for layer, maps in features.items()},
-            weights.content_layers,
-            weights.normalization,
-            metrics,
-        )
-        self.style_loss = StyleLoss(
-            {
-                layer: blend_grams([gram[layer] for gram in grams], list(weights.style_weights))
-                for layer in style_layers
-            },
-            weights.style_layers,
-            weights.normalization,
-            {layer: extractor.channels(layer) for layer in style_layers},
-            metrics,
-        )
-        self.content_weight = weights.content_weight
-        if weights.normalization == "gatys":
-            self.content_weight /= area
+    ) -> Objective:
+        """The objective of Gatys et al. 2015 at one scale.
 
-    def _precision(self) -> AbstractContextManager[object]:
-        return torch.autocast(self.device, torch.bfloat16) if self.bf16 else nullcontext()
+        Args:
+            settings: what weighs how much.
+            shares: of the paintings, 1 in all.
+            content: the photograph at this scale (1, 3, h, w).
+            styles: the paintings (1, 3, h', w'), longer sides as long as the output's, asked for one after the other.
+            view: looks at pictures.
+            area: pixels of this scale over pixels of the finished picture. The article's content loss is a sum over
+                positions and its style loss a mean: without this factor λ would mean something else at every scale.
+        """
+        gatys = settings.normalization == "gatys"
+        factors = {
+            "content": settings.content_weight / area if gatys else settings.content_weight * RELATIVE_CONTENT_SCALE,
+            "style": 1.0,
+            "total variation": settings.tv_weight,
+        }
+        terms: list[Term] = [*_content_terms(settings, content, view), *_style_terms(settings, shares, styles, view)]
+        if settings.tv_weight:
+            terms.append(TotalVariation())
+        return cls(terms, factors, view)
 
     def __call__(self, image: Tensor) -> tuple[Tensor, Losses]:
         """Gradient of the total loss with respect to ``image`` (1, 3, h, w), and the losses."""
+        return self.view.descend(image, self)
+
+    def at(self, layer: str) -> list[tuple[int, Term]]:
+        """The terms of a layer, with their places among all."""
+        return [(index, term) for index, term in enumerate(self.terms) if term.layer == layer]
+
+    def total(self, statistics: Sequence[Tensor]) -> tuple[Tensor, Losses]:
+        """The total, and all losses, from the statistic of every term."""
+        parts: dict[str, list[Tensor]] = {}
+        for term, statistic in zip(self.terms, statistics, strict=True):
+            parts.setdefault(term.name, []).append(term.weight * term.loss(statistic))
+        sums = {name: torch.stack(losses).sum() for name, losses in parts.items()}
+        first, *others = (self.factors[name] * loss for name, loss in sums.items())
+        total = sum(others, start=first)
+        return total, Losses({name: loss.item() for name, loss in sums.items()}, total.item())
+
+
+class Whole:
+    """Looks at a picture at once.
+
+    Args:
+        extractor: where the features come from.
+        bf16: run it in bfloat16.
+    """
+
+    def __init__(self, extractor: Extractor, *, bf16: bool = False) -> None:
+        self.extractor, self.bf16 = extractor, bf16
+
+    def show(self, picture: Tensor, layers: Sequence[str], look: Look) -> None:
+        """See :meth:`View.show`."""
+        with torch.no_grad():
+            for layer, maps in self._maps(picture, layers).items():
+                look(layer, whole(maps.shape[-2], maps.shape[-1]), maps)
+
+    def keep(self, kept: Tensor | StoredMaps | None, tile: Tile, maps: Tensor) -> Tensor:
+        """See :meth:`View.keep`."""
+        return maps
+
+    def descend(self, image: Tensor, objective: Objective) -> tuple[Tensor, Losses]:
+        """See :meth:`View.descend`."""
         image = image.detach().requires_grad_()
-        with self._precision():
-            maps = self.extractor.maps(image, self.layers)
-        content, style = self.content_loss(maps), self.style_loss(maps)
-        total = total_loss(content, style, self.content_weight, self.weights.normalization)
-        if self.weights.tv_weight:
-            total = total + self.weights.tv_weight * total_variation(image)
+        maps = {**self._maps(image, objective.layers), PIXELS: image}
+        statistics = [
+            term.look(maps[term.layer], whole(maps[term.layer].shape[-2], maps[term.layer].shape[-1]))
+            for term in objective.terms
+        ]
+        total, losses = objective.total(statistics)
         (gradient,) = torch.autograd.grad(total, image)
-        return gradient, Losses(content.item(), style.item(), total.item())
+        return gradient, losses
+
+    def _maps(self, picture: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Losses are not made of rounded numbers, and products outside are not rounded."""
+        with precision(picture.device, self.bf16):
+            maps = self.extractor.maps(picture, layers)
+        return {layer: part.float() for layer, part in maps.items()} if self.bf16 else maps
+
+
+def precision(device: torch.device, bf16: bool) -> AbstractContextManager[object]:
+    """Runs an extractor in bfloat16, or as it is."""
+    return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
+
+
+def add_share(sums: dict[str, Tensor] | dict[int, Tensor], key: str | int, share: Tensor) -> None:
+    """Add a tile's share in float64, always in the same order: the same bits on every run."""
+    share = share.detach().cpu().double()
+    sums[key] = sums[key] + share if key in sums else share  # type: ignore[index]
+
+
+def _content_terms(settings: Settings, content: Tensor, view: View) -> list[Term]:
+    weights, metrics = settings.layers_of_content, _metrics(view.extractor, settings.layers_of_content)
+    kept: dict[str, Tensor | StoredMaps] = {}
+    energies = dict.fromkeys(weights, 0.0)
+
+    def look(layer: str, tile: Tile, maps: Tensor) -> None:
+        kept[layer] = view.keep(kept.get(layer), tile, maps)
+        energies[layer] += target_energy(maps, metrics[layer]).item()
+
+    view.show(content, list(weights), look)
+    return [
+        Content(layer, weight, kept[layer], energies[layer], settings.normalization, metrics[layer])
+        for layer, weight in weights.items()
+    ]
+
+
+def _style_terms(settings: Settings, shares: Sequence[float], styles: Iterable[Tensor], view: View) -> list[Term]:
+    weights, metrics = settings.layers_of_style, _metrics(view.extractor, settings.layers_of_style)
+    grams: dict[str, list[Tensor]] = {layer: [] for layer in weights}
+    for style in styles:
+        sums: dict[str, Tensor] = {}
+        view.show(style, list(weights), lambda layer, tile, maps: add_share(sums, layer, gram_share(maps, tile)))  # noqa: B023
+        for layer, gram in sums.items():
+            grams[layer].append(gram.to(style))
+    return [
+        Gram(
+            layer,
+            weight,
+            blend_grams(grams[layer], list(shares)),
+            settings.normalization,
+            view.extractor.channels(layer),
+            metrics[layer],
+        )
+        for layer, weight in weights.items()
+    ]
+
+
+def _metrics(extractor: Extractor, layers: Iterable[str]) -> dict[str, Tensor | None]:
+    return {layer: extractor.metric(layer) for layer in layers}

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from impasto.refine.space import IN_MEMORY, Memory, Space, Vector
+from impasto.refine.space import IN_MEMORY, Space, Vector
 from impasto.refine.spectrum import LIMITS
 
-__all__ = ["Algorithm", "State", "adam", "lbfgs", "rate"]
-
-Algorithm = Literal["lbfgs", "adam"]
+__all__ = ["AdamMemory", "LbfgsMemory", "Pair", "State", "adam", "lbfgs", "rate"]
 
 #: Adam's steps in pixel values (black is 0, white is 1): from the first to the last step of a scale.
 FIRST_RATE, LAST_RATE = 0.03, 0.006
@@ -30,20 +27,72 @@ OVERSHOT = 0.6
 TINY = torch.finfo(torch.float32).tiny
 
 
+@dataclass(frozen=True)
+class AdamMemory:
+    """What Adam remembers: running means of the gradient and of its square, as large as the picture."""
+
+    first: Vector
+    second: Vector
+
+    def grown(self, space: Space, size: tuple[int, int], area: float) -> AdamMemory:
+        """At the next scale, see :meth:`State.grown`."""
+        return AdamMemory(space.enlarged(self.first, size, area), space.enlarged(self.second, size, area**2))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A displacement s of the picture, the change y of its gradient, and s·y as a float32 scalar."""
+
+    s: Vector
+    y: Vector
+    curvature: Tensor
+
+
+@dataclass(frozen=True)
+class LbfgsMemory:
+    """What L-BFGS remembers.
+
+    Attributes:
+        pairs: oldest first.
+        image: the last picture; None after a change of scale.
+        gradient: there.
+        spectrum: what :mod:`impasto.refine.spectrum` knows of the curvature; None as long as it knows nothing.
+    """
+
+    pairs: tuple[Pair, ...] = ()
+    image: Vector | None = None
+    gradient: Vector | None = None
+    spectrum: Tensor | None = None
+
+    def grown(self, space: Space, size: tuple[int, int], area: float) -> LbfgsMemory:
+        """At the next scale, see :meth:`State.grown`; the last picture and its spectrum are of the old one."""
+        kept = []
+        for pair in self.pairs[-space.history :]:
+            s, y = space.enlarged(pair.s, size, 1), space.enlarged(pair.y, size, area)
+            curvature = space.dot(s, y)
+            if curvature > 0:  # Enlarging may turn it negative: no guide.
+                kept.append(Pair(s, y, torch.tensor(curvature, dtype=torch.float32)))
+        return LbfgsMemory(tuple(kept))
+
+
 @dataclass
 class State:
     """The picture and what the optimizer remembers.
 
-    Vectors as large as the picture (1, 3, h, w), the scalar s·y of each pair, and what :mod:`spectrum` keeps.
+    Attributes:
+        image: (1, 3, h, w) in [0, 1].
+        age: steps taken since the optimizer last started from nothing.
+        memory: None before the first step.
     """
 
     image: Tensor
-    #: Steps taken since the optimizer last started from nothing.
     age: int = 0
-    memory: Memory = field(default_factory=dict)
+    memory: AdamMemory | LbfgsMemory | None = field(default=None)
 
     def grown(self, image: Tensor, space: Space = IN_MEMORY) -> State:
         """The state at the next scale, where the picture is ``image``: what was learned is carried over.
+
+        The losses are means over positions: with n times as many pixels each has a gradient n times smaller.
 
         Args:
             image: (1, 3, H, W).
@@ -51,34 +100,7 @@ class State:
         """
         size = (image.shape[-2], image.shape[-1])
         area = image.shape[-2] * image.shape[-1] / (self.image.shape[-2] * self.image.shape[-1])
-        # The losses are means over positions: with n times as many pixels each has a gradient n times smaller.
-        power = {"first": 1, "second": 2, "y": 1}
-        pairs = _pairs(self.memory)
-        forgotten = {f"{part}{pair}" for part in "sy" for pair in pairs[: -space.history]}
-        # The last picture and its gradient are of the old size, and so are the rings of frequencies.
-        memory = {
-            name: space.enlarged(vector, size, area ** power.get(name.rstrip("0123456789"), 0))
-            for name, vector in self.memory.items()
-            if name not in ("image", "gradient", "spectrum", *forgotten) and not name.startswith("sy")
-        }
-        for pair in _pairs(memory):
-            curvature = space.dot(memory[f"s{pair}"], memory[f"y{pair}"])
-            if curvature > 0:
-                memory[f"sy{pair}"] = torch.tensor(curvature)
-            else:  # Enlarging turned it negative: no guide.
-                del memory[f"s{pair}"], memory[f"y{pair}"]
-        return State(image, self.age, memory)
-
-
-def _pairs(memory: Memory) -> list[int]:
-    """Numbers of the pairs (s, y) that L-BFGS remembers, oldest first."""
-    return sorted(int(name[1:]) for name in memory if name[0] == "s" and name[1:].isdigit())
-
-
-def _scalar(vector: Vector) -> Tensor:
-    """An entry of the memory that is not as large as the picture: always in memory."""
-    assert isinstance(vector, Tensor)
-    return vector
+        return State(image, self.age, self.memory and self.memory.grown(space, size, area))
 
 
 def rate(step: int, steps: int) -> float:
@@ -89,21 +111,27 @@ def rate(step: int, steps: int) -> float:
 @torch.no_grad()
 def adam(state: State, gradient: Tensor, step_size: float, space: Space = IN_MEMORY) -> State:
     """Adam (Kingma and Ba 2015, arXiv:1412.6980), projected to [0, 1] after every step."""
-    age = state.age + 1
-    image, memory = space.elementwise(partial(_adam, age=age, step_size=step_size), state.image, gradient, state.memory)
-    return State(image, age, memory)
+    age, known = state.age + 1, state.memory
+    vectors = (known.first, known.second) if isinstance(known, AdamMemory) else ()
+    image, (first, second) = space.elementwise(
+        partial(_adam, age=age, step_size=step_size), state.image, gradient, vectors
+    )
+    return State(image, age, AdamMemory(first, second))
 
 
-def _adam(image: Tensor, gradient: Tensor, memory: Memory, *, age: int, step_size: float) -> tuple[Tensor, Memory]:
+def _adam(
+    image: Tensor, gradient: Tensor, vectors: tuple[Tensor, ...], *, age: int, step_size: float
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     first_decay, second_decay = BETAS
     zeros = torch.zeros_like(gradient)
-    first = torch.lerp(gradient, _scalar(memory.get("first", zeros)), first_decay)
-    second = torch.lerp(gradient.square(), _scalar(memory.get("second", zeros)), second_decay)
+    first, second = vectors or (zeros, zeros)
+    first = torch.lerp(gradient, first, first_decay)
+    second = torch.lerp(gradient.square(), second, second_decay)
     mean = first / (1 - first_decay**age)
     deviation = (second / (1 - second_decay**age)).sqrt_()
     # A gradient that is zero everywhere must not move the picture, and any scale of the loss must.
     moved = (image - step_size * mean / deviation.clamp_min_(TINY)).clamp_(0, 1)
-    return moved, {"first": first, "second": second}
+    return moved, (first, second)
 
 
 @torch.no_grad()
@@ -116,39 +144,35 @@ def lbfgs(
     at all. Here the first step moves the average pixel by ``step_size``, and the curvature then sets the length.
     ``limit`` is that of :func:`impasto.refine.spectrum.precondition`.
     """
-    memory = dict(state.memory)
-    pairs = _pairs(memory)
-    if "gradient" in memory:
-        s, y = space.minus(state.image, memory["image"]), space.minus(gradient, memory["gradient"])
-        if space.dot(s, gradient) > OVERSHOT * abs(space.dot(s, memory["gradient"])):
-            memory, pairs = {}, []
-        sy = space.dot(s, y)
-        if sy > 1e-10 * space.dot(y, y):
-            newest = pairs[-1] + 1 if pairs else 0
-            memory[f"s{newest}"], memory[f"y{newest}"], memory[f"sy{newest}"] = s, y, torch.tensor(sy)
-            known = memory.get("spectrum")
-            memory["spectrum"] = space.accumulate(None if known is None else _scalar(known), s, y)
-            pairs.append(newest)
-            for old in pairs[: -space.history]:
-                del memory[f"s{old}"], memory[f"y{old}"], memory[f"sy{old}"]
-            pairs = pairs[-space.history :]
-    memory["gradient"], memory["image"] = space.keep(gradient), space.keep(state.image)
-    history = [(memory[f"s{pair}"], memory[f"y{pair}"]) for pair in pairs]
-    curvature = [_scalar(memory[f"sy{pair}"]).item() for pair in pairs]
-
+    memory = _remember(state, gradient, space)
     # A pixel at the edge of the range that wants to leave it stays out of the model.
     direction = space.free(state.image, gradient)
-    along = [0.0] * len(history)
-    for index in reversed(range(len(history))):
-        s, y = history[index]
-        along[index] = space.dot(s, direction) / curvature[index]
-        space.add(direction, y, -along[index])
-    if "spectrum" in memory:
-        direction = space.precondition(direction, _scalar(memory["spectrum"]), curvature[-1], limit)
-    elif history:
-        direction *= curvature[-1] / space.dot(history[-1][1], history[-1][1])
+    curvature = [pair.curvature.item() for pair in memory.pairs]
+    along = [0.0] * len(curvature)
+    for index in reversed(range(len(curvature))):
+        along[index] = space.dot(memory.pairs[index].s, direction) / curvature[index]
+        space.add(direction, memory.pairs[index].y, -along[index])
+    if memory.spectrum is not None:
+        direction = space.precondition(direction, memory.spectrum, curvature[-1], limit)
+    elif curvature:
+        direction *= curvature[-1] / space.dot(memory.pairs[-1].y, memory.pairs[-1].y)
     else:
         direction *= step_size / max(space.size(direction), TINY)
-    for index, (s, y) in enumerate(history):
-        space.add(direction, s, along[index] - space.dot(y, direction) / curvature[index])
+    for index, pair in enumerate(memory.pairs):
+        space.add(direction, pair.s, along[index] - space.dot(pair.y, direction) / curvature[index])
     return State(space.moved(state.image, direction), state.age + 1, memory)
+
+
+def _remember(state: State, gradient: Tensor, space: Space) -> LbfgsMemory:
+    """The memory of L-BFGS with what the last step has shown."""
+    known = state.memory if isinstance(state.memory, LbfgsMemory) else LbfgsMemory()
+    pairs, spectrum = known.pairs, known.spectrum
+    if known.image is not None and known.gradient is not None:
+        s, y = space.minus(state.image, known.image), space.minus(gradient, known.gradient)
+        if space.dot(s, gradient) > OVERSHOT * abs(space.dot(s, known.gradient)):
+            pairs, spectrum = (), None
+        curvature = space.dot(s, y)
+        if curvature > 1e-10 * space.dot(y, y):
+            pairs = (*pairs, Pair(s, y, torch.tensor(curvature, dtype=torch.float32)))[-space.history :]
+            spectrum = space.accumulate(spectrum, s, y)
+    return LbfgsMemory(pairs, space.keep(state.image), space.keep(gradient), spectrum)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from impasto.images import fit_size, resize
 
-__all__ = ["Scale", "carry_over", "default_steps", "enlarge", "fit", "fit_style", "plan"]
+__all__ = ["Scale", "carry_over", "default_steps", "enlarge", "fit", "fit_style", "hybrid_plan", "plan"]
 
 #: The picture starts at the size of the form size / 2^k that lies between this and its double.
 SMALLEST = 48
@@ -25,6 +25,9 @@ STEPS = {64: 90, 128: 60, 256: 46, 512: 28, 1024: 16, 2048: 10, 4096: 6, 8192: 4
 #: Where more steps than the default ones are asked for, coarse scales take this many times theirs and no more: the
 #: picture is found there by then, and the finest scale has use for the rest.
 ENOUGH = 1.5
+#: A refinement that begins with a network's picture leaves out the scales below this longest side, which that has in it
+#: already, and takes this share of the default steps at the others.
+HYBRID_SMALLEST, HYBRID_SHARE = 96, 0.4
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,19 @@ def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple
         while sum(counts) > steps:
             counts[counts.index(max(counts))] -= 1
     return tuple(Scale(longest, count) for longest, count in zip(sizes, counts, strict=True))
+
+
+def hybrid_plan(size: int, steps: int | None = None, smallest: int = 1) -> tuple[Scale, ...]:
+    """:func:`plan` for a picture that a network begins: without the coarsest scales, and with few steps.
+
+    Example:
+        >>> [(s.longest, s.steps) for s in hybrid_plan(512)]
+        [(128, 25), (256, 18), (512, 11)]
+    """
+    smallest = max(smallest, HYBRID_SMALLEST)
+    if steps is None:
+        steps = max(1, round(HYBRID_SHARE * sum(scale.steps for scale in plan(size, smallest=smallest))))
+    return plan(size, steps, smallest)
 
 
 def enlarge(image: Tensor, coarse_content: Tensor, content: Tensor, detail: float) -> Tensor:

@@ -146,8 +146,9 @@ class _roomy:  # noqa: N801 (used like a function)
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, OSError):
             raise ImpastoError(
-                f"--max-memory: {_folder()} takes no more ({error.strerror or error}), and what does not fit into "
-                "memory lies there; make room, or name another folder in the environment variable TMPDIR"
+                f"{_folder()} takes no more ({error.strerror or error}), and what does not fit into "
+                "memory lies there; make room, or name another folder in the environment variable TMPDIR",
+                setting="max_memory",
             ) from error
 
 

@@ -16,7 +16,7 @@ from impasto.refine import spectrum
 from impasto.refine.pyramid import carry_over
 from impasto.refine.shelf import PIECE, StoredVector, pieces
 
-__all__ = ["FARTHEST", "HISTORY", "IN_MEMORY", "ON_DISK", "Memory", "Rule", "Space", "Vector"]
+__all__ = ["FARTHEST", "HISTORY", "IN_MEMORY", "ON_DISK", "Rule", "Space", "Vector"]
 
 #: How many pairs of displacement and gradient change L-BFGS remembers.
 HISTORY = 10
@@ -26,9 +26,8 @@ DISK_HISTORY = 5
 FARTHEST = 0.15
 
 Vector = Tensor | StoredVector
-Memory = dict[str, Vector]
-#: Picture, gradient, memory -> the next picture and memory.
-Rule = Callable[[Tensor, Tensor, Memory], tuple[Tensor, Memory]]
+#: Picture, gradient, vectors remembered -> the next picture and vectors.
+Rule = Callable[[Tensor, Tensor, tuple[Vector, ...]], tuple[Tensor, tuple[Tensor, ...]]]
 
 
 class Space:
@@ -76,9 +75,11 @@ class Space:
         """The picture against ``direction``, no pixel further than FARTHEST. ``direction`` may be overwritten."""
         return (image - direction.clamp_(-FARTHEST, FARTHEST)).clamp_(0, 1)
 
-    def elementwise(self, rule: Rule, image: Tensor, gradient: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        """The new picture and memory by a rule that treats every number alike. ``gradient`` may be overwritten."""
-        return rule(image, gradient, memory)
+    def elementwise(
+        self, rule: Rule, image: Tensor, gradient: Tensor, vectors: tuple[Vector, ...]
+    ) -> tuple[Tensor, tuple[Vector, ...]]:
+        """The new picture and vectors by a rule that treats every number alike. ``gradient`` may be overwritten."""
+        return rule(image, gradient, vectors)
 
 
 class Strips(Space):
@@ -181,17 +182,18 @@ class Strips(Space):
     def moved(self, image: Tensor, direction: Tensor) -> Tensor:
         return direction.clamp_(-FARTHEST, FARTHEST).neg_().add_(image).clamp_(0, 1)
 
-    def elementwise(self, rule: Rule, image: Tensor, gradient: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        kept: dict[str, StoredVector] = {}
+    def elementwise(
+        self, rule: Rule, image: Tensor, gradient: Tensor, vectors: tuple[Vector, ...]
+    ) -> tuple[Tensor, tuple[Vector, ...]]:
+        kept: list[StoredVector] = []
         for start, stop in pieces(image.numel()):
-            before = {name: _piece(vector, start, stop) for name, vector in memory.items()}
-            part, after = rule(_piece(image, start, stop), _piece(gradient, start, stop), {**before})
-            for name, numbers in after.items():
-                if name not in kept:
-                    kept[name] = StoredVector(image.shape, image.dtype, image.device)
-                kept[name].write(start, _tensor(numbers))
+            before = tuple(_piece(vector, start, stop) for vector in vectors)
+            part, after = rule(_piece(image, start, stop), _piece(gradient, start, stop), before)
+            kept = kept or [StoredVector(image.shape, image.dtype, image.device) for _ in after]
+            for stored, numbers in zip(kept, after, strict=True):
+                stored.write(start, numbers)
             _piece(gradient, start, stop).copy_(part)
-        return gradient, {**kept}
+        return gradient, tuple(kept)
 
 
 #: The two.

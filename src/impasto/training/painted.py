@@ -14,7 +14,6 @@ from impasto.features.compact import Compact
 from impasto.features.extractor import Extractor
 from impasto.refine.checkpoint import Position
 from impasto.refine.descend import descend
-from impasto.refine.objective import Weights
 from impasto.refine.pyramid import plan
 from impasto.settings import Settings
 from impasto.training.student import Student, fold
@@ -50,11 +49,7 @@ def paint(extractor: Extractor, content: Tensor, style: Tensor, generator: torch
         if (position.level, position.step) == (len(scales) - 1, halfway) and position.state is not None:
             kept.append(position.state.image)
 
-    weights = Weights(settings.content_weight, settings.layers_of_content, settings.layers_of_style, (1.0,))
-    detail = settings.resolved_detail
-    finished = descend(
-        content, [style], extractor, weights, scales, "lbfgs", lambda size: content, detail=detail, after_step=keep
-    )
+    finished = descend(content, [style], extractor, settings, scales, lambda size: content, after_step=keep)
     return torch.cat([*kept, finished])
 
 

@@ -1,0 +1,146 @@
+"""Pictures of any size in bounded memory, without seams.
+
+A tile is painted together with the surroundings that its output depends on, and these are cut off again. Besides its
+surroundings a tile needs to know two codes, which belong to the whole picture: they are made first, from moments summed
+over the tiles. So the picture is the one that a machine with enough memory would have painted at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.machine import give_memory_back
+from impasto.networks.autoencoder import Code
+from impasto.networks.grain import grain_corner
+from impasto.networks.layers import MULTIPLE, pad
+from impasto.networks.moments import Moments, moments, pool_moments
+from impasto.tiles import Tile, cut, equal_parts
+
+__all__ = ["TILE", "Painter", "blend", "encode", "one_pass"]
+
+#: Side of a tile, in pixels, without its surroundings; a multiple of :data:`MULTIPLE`.
+TILE = 768
+
+
+class Painter(Protocol):
+    """A network in whatever computes it; images (1, 3, H, W) in [0, 1] in and out, of any size."""
+
+    @property
+    def margin(self) -> int:
+        """As :attr:`impasto.networks.autoencoder.AutoEncoder.margin`."""
+
+    @property
+    def sight(self) -> int:
+        """As :attr:`impasto.networks.autoencoder.AutoEncoder.sight`."""
+
+    def features(self, image: Tensor) -> Sequence[Tensor]:
+        """Feature maps, (1, C, h / 2ˢ, w / 2ˢ) where h and w are the sides brought to a multiple of 16."""
+
+    def join(self, color: Moments, scales: Sequence[Moments]) -> Code:
+        """The code of a picture, from the moments of its pixels and of its maps."""
+
+    def encode(self, image: Tensor) -> Code:
+        """The code of a whole picture."""
+
+    def paint(
+        self,
+        content: Tensor,
+        style: Code,
+        strength: float,
+        content_code: Code | None = None,
+        corner: tuple[int, int] = (0, 0),
+    ) -> Tensor:
+        """Paint a whole picture, or the tile at ``corner`` (row, column) of one that has ``content_code``."""
+
+
+def at_once(image: Tensor, margin: int, tile: int) -> bool:
+    """Whether the picture is no larger than a tile with its surroundings."""
+    return image.shape[-2] * image.shape[-1] <= (tile + 2 * margin) ** 2
+
+
+def encode(painter: Painter, image: Tensor, tile: int = TILE) -> Code:
+    """The code of a picture of any size: sums over its tiles, each pixel counted once.
+
+    Args:
+        painter: encodes.
+        image: (1, 3, H, W), sRGB in [0, 1].
+        tile: side of the tiles.
+    """
+    if at_once(image, painter.margin, tile):
+        return painter.encode(image)
+    parts: list[list[Moments]] = []
+    counts: list[int] = []
+    height, width = (side + -side % MULTIPLE for side in image.shape[-2:])
+    for piece in _tiles(height, width, painter.sight, tile):
+        window = pad(image[(..., *piece.window)])
+        found = [moments(piece.inside(window))]
+        found += [moments(piece.inside(part, scale)) for scale, part in enumerate(painter.features(window))]
+        parts.append([Moments(*(part.double() for part in pair)) for pair in found])
+        counts.append((piece.rows.stop - piece.rows.start) * (piece.columns.stop - piece.columns.start))
+        del window, found
+        give_memory_back()
+    pooled = [pool_moments(part, counts) for part in zip(*parts, strict=True)]
+    color, *scales = (Moments(*(part.float() for part in pair)) for pair in pooled)
+    return painter.join(color, scales)
+
+
+def blend(codes: Sequence[Code], shares: Sequence[float]) -> Code:
+    """A style between several, each with its share of 1: the means of their moments."""
+
+    def mean(parts: Sequence[Moments]) -> Moments:
+        weighed = [[share * number for number in part] for share, part in zip(shares, parts, strict=True)]
+        return Moments(*(torch.stack(numbers).sum(0) for numbers in zip(*weighed, strict=True)))
+
+    return Code(*(mean(parts) for parts in zip(*codes, strict=True)))
+
+
+def one_pass(
+    painter: Painter,
+    content: Tensor,
+    style: Code,
+    strength: float = 1.0,
+    *,
+    seed: int = 0,
+    tile: int = TILE,
+    after_tile: Callable[[int, int], None] = lambda done, tiles: None,
+) -> Tensor:
+    """Paint a picture of any size.
+
+    Args:
+        painter: paints.
+        content: (1, 3, H, W), sRGB in [0, 1], on the CPU.
+        style: the code to paint in.
+        strength: from 0, the content, to 1, the style.
+        seed: of the grain.
+        tile: side of a tile; a picture no larger than a tile with its surroundings is painted at once.
+        after_tile: is told how many tiles are done, and of how many.
+
+    Returns:
+        The output (1, 3, H, W), sRGB in [0, 1], on the CPU.
+    """
+    first_row, first_column = grain_corner(seed)
+    if at_once(content, painter.margin, tile):
+        output = painter.paint(content, style, strength, None, (first_row, first_column))
+        after_tile(1, 1)
+        return output
+    own = encode(painter, content, tile)
+    output = torch.empty_like(content)
+    tiles = _tiles(content.shape[-2], content.shape[-1], painter.margin, tile)
+    for done, piece in enumerate(tiles, start=1):
+        rows, columns = piece.window
+        window = content[..., rows, columns]
+        painted = painter.paint(window, style, strength, own, (first_row + rows.start, first_column + columns.start))
+        output[..., piece.rows, piece.columns] = piece.inside(painted)
+        del window, painted
+        give_memory_back()
+        after_tile(done, len(tiles))
+    return output
+
+
+def _tiles(height: int, width: int, margin: int, side: int) -> list[Tile]:
+    """Tiles of ``side`` pixels, and ``margin`` around them; both are multiples of :data:`MULTIPLE`."""
+    return list(cut(equal_parts(height, side), equal_parts(width, side), margin, (height, width)))

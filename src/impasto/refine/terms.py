@@ -1,0 +1,163 @@
+"""Every term of the loss: a statistic that adds up over tiles of a layer's maps, and a function of it.
+
+The whole picture is one tile, a picture larger than memory is many; a term is the same for both. Its statistic is the
+sum of what :meth:`Term.look` finds in each tile, and the gradient for a tile follows from the derivative of the loss by
+that sum. A new loss is one class here and one word in :mod:`impasto.settings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.features.extractor import channels_last
+from impasto.losses import SMALLEST_ENERGY, Normalization, content_loss, gram_matrix, style_loss, target_energy
+from impasto.refine.shelf import StoredMaps
+from impasto.tiles import Tile
+
+__all__ = ["PIXELS", "Content", "Gram", "Term", "TotalVariation", "gram_share"]
+
+#: The layer of terms that look at the picture itself. What is shown to them of a tile reaches one row and one column
+#: further, where there are any.
+PIXELS = "pixels"
+
+
+class Term(Protocol):
+    """One summand of the loss.
+
+    Attributes:
+        name: of the loss that it is part of: ``content``, ``style``, ``total variation``.
+        layer: whose maps it looks at, or :data:`PIXELS`.
+        weight: within the loss of that name.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def layer(self) -> str: ...
+
+    @property
+    def weight(self) -> float: ...
+
+    def look(self, maps: Tensor, tile: Tile) -> Tensor:
+        """What ``tile`` adds to the statistic, from its ``maps`` (1, C, h, w) in float32 or float64."""
+
+    def loss(self, statistic: Tensor) -> Tensor:
+        """The loss, a scalar, from the statistic of the whole picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """Style: the distance of Gram matrices, of the whole picture or under masks (Gatys et al. 2017, arXiv:1611.07865).
+
+    Attributes:
+        layer: see :class:`Term`.
+        weight: w_l of the article.
+        target: Gram matrix A / M (1, N, N) of the style; (R, N, N) with masks, one for each.
+        normalization: see :mod:`impasto.losses`.
+        channels: N of the article, where it is not the size of the matrices.
+        metric: see :meth:`impasto.features.extractor.Extractor.metric`.
+        masks: weights (R, 1, H, W) of the positions of the layer, from 0 up; None where all count the same.
+    """
+
+    layer: str
+    weight: float
+    target: Tensor
+    normalization: Normalization = "relative"
+    channels: int | None = None
+    metric: Tensor | None = None
+    masks: Tensor | None = None
+    name: str = "style"
+    _energy: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_energy", target_energy(self.target, self.metric))
+
+    def look(self, maps: Tensor, tile: Tile) -> Tensor:
+        """The tile's share (R, N, N) of the Gram matrix."""
+        return gram_share(maps, tile, self.masks)
+
+    def loss(self, statistic: Tensor) -> Tensor:
+        """:func:`impasto.losses.style_loss`, the mean over the masks."""
+        return style_loss(
+            statistic,
+            self.target,
+            self.normalization,
+            channels=self.channels,
+            metric=self.metric,
+            energy=self._energy,
+        )
+
+
+def gram_share(maps: Tensor, tile: Tile, masks: Tensor | None = None) -> Tensor:
+    """What a tile of maps (1, N, h, w) adds to the Gram matrix (R, N, N) of all maps, under each of R masks."""
+    maps = channels_last(maps)
+    if masks is None:
+        gram = gram_matrix(maps)
+        return gram if tile.share == 1 else gram * tile.share
+    weights = masks[..., tile.rows, tile.columns]
+    positions = weights.shape[-2] * weights.shape[-1]
+    total = masks.sum((1, 2, 3)).clamp_min(SMALLEST_ENERGY)
+    return gram_matrix(maps * weights.sqrt()) * (positions / total)[:, None, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Content: the distance of feature maps.
+
+    Attributes:
+        layer: see :class:`Term`.
+        weight: of the layer.
+        target: the photograph's maps (1, N, H, W), in memory or on the disk.
+        energy: Σ P² of the relative normalization.
+        normalization: see :mod:`impasto.losses`.
+        metric: see :meth:`impasto.features.extractor.Extractor.metric`.
+    """
+
+    layer: str
+    weight: float
+    target: Tensor | StoredMaps
+    energy: float
+    normalization: Normalization = "relative"
+    metric: Tensor | None = None
+    name: str = "content"
+
+    def look(self, maps: Tensor, tile: Tile) -> Tensor:
+        """The tile's share of :func:`impasto.losses.content_loss`."""
+        place = tile.rows, tile.columns
+        target = self.target.read(*place) if isinstance(self.target, StoredMaps) else self.target[(..., *place)]
+        energy = maps.new_tensor([max(self.energy, SMALLEST_ENERGY)])
+        return content_loss(maps, target, self.normalization, metric=self.metric, energy=energy)
+
+    def loss(self, statistic: Tensor) -> Tensor:
+        """The statistic itself."""
+        return statistic
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """Mean squared difference of neighboring pixels, see :func:`impasto.losses.total_variation`."""
+
+    layer: str = PIXELS
+    weight: float = 1.0
+    name: str = "total variation"
+
+    def look(self, maps: Tensor, tile: Tile) -> Tensor:
+        """The tile's share; differences to the next row and column belong to it."""
+        height, width = (part.stop - part.start for part in (tile.rows, tile.columns))
+        across = maps[..., :height, 1:] - maps[..., :height, :-1]
+        down = maps[..., 1:, :width] - maps[..., :-1, :width]
+        (rows, columns), channels = tile.size, maps.shape[1]
+        shares = (
+            across.square().sum() / (channels * rows * (columns - 1)),
+            down.square().sum() / (channels * (rows - 1) * columns),
+        )
+        return torch.stack(shares).sum()
+
+    def loss(self, statistic: Tensor) -> Tensor:
+        """The statistic itself."""
+        return statistic
