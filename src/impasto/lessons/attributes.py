@@ -144,12 +144,11 @@ def train(
     shares = model.expect(labels["train"])
     batch = min(config.batch, len(faces["train"]))
     each = len(faces["train"]) // batch  # steps an epoch
-    optimizer, schedule = one_cycle(
-        model.parameters(), config.learning_rate, config.weight_decay, config.epochs * each, 0.1
-    )
+    steps = config.epochs * each
+    optimizer, schedule = one_cycle(model.parameters(), config.learning_rate, config.weight_decay, steps, 0.1)
     best: dict[str, Any] = {"precision": None, "epoch": 0, "model": None}
     made_of = {"settings": asdict(config), "faces": fingerprint(data)}
-    course.begin(config.epochs * each, made_of, {"model": model, "optimizer": optimizer, "schedule": schedule}, best)
+    course.begin(steps, made_of, {"model": model, "optimizer": optimizer, "schedule": schedule}, best)
 
     dice = torch.Generator()
     model.train()

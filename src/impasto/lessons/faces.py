@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -188,8 +188,12 @@ class Pair:
             torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.0, 0.99))
             for network in (self.generator, self.discriminator)
         ]
-        self.parts = {"generator": self.generator, "discriminator": self.discriminator, "mean": self.mean}
-        self.parts |= dict(zip(("generator_optimizer", "discriminator_optimizer"), self.optimizers, strict=True))
+        self.parts: dict[str, Any] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "mean": self.mean,
+        }
+        self.parts |= {"generator_optimizer": self.optimizers[0], "discriminator_optimizer": self.optimizers[1]}
 
     def learn(
         self, real: Tensor, step: int, dice: torch.Generator, augmented: bool, course: Course
