@@ -15,8 +15,6 @@ from impasto.paint import paint
 from impasto.painting import Painting
 from impasto.recipe import Recipe
 
-__all__ = ["Stopped", "run"]
-
 
 class Stopped(Exception):  # noqa: N818 (no error)
     """A run was asked to stop. What it needs to go on is in its checkpoint, if it has one."""

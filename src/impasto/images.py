@@ -24,21 +24,6 @@ from impasto.files.encoding import FORMATS, LARGEST_SIDE, embedded_text, encode
 from impasto.files.hashing import stream_sha256
 from impasto.settings import Settings
 
-__all__ = [
-    "MAX_PIXELS",
-    "Picture",
-    "Source",
-    "check_output_path",
-    "fit_size",
-    "image_size",
-    "listed",
-    "load_image",
-    "read_recipe_text",
-    "resize",
-    "save_image",
-    "to_pil",
-]
-
 #: The most pixels that are decoded unless the caller allows more.
 MAX_PIXELS = Settings.max_pixels
 

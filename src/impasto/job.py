@@ -13,18 +13,6 @@ from annotated_types import Ge
 from impasto.errors import ImpastoError
 from impasto.settings import OUTPUT, REFINED, About, Settings, check_fields, described
 
-__all__ = [
-    "Event",
-    "Job",
-    "Notice",
-    "Planned",
-    "Progress",
-    "Saved",
-    "checkpoint_of",
-    "claim_checkpoint",
-    "event_from_json",
-]
-
 
 @dataclass(frozen=True)
 class Job:

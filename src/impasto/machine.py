@@ -17,17 +17,6 @@ import torch
 from impasto.errors import ImpastoError
 from impasto.forks import forked
 
-__all__ = [
-    "give_memory_back",
-    "has_fast_bf16",
-    "keep_freed_memory",
-    "machine_memory",
-    "own_torch",
-    "resident_memory",
-    "resolve_device",
-    "resolve_precision",
-]
-
 #: Where Linux tells how much memory a container may take: of cgroups in version 2 and 1.
 CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),

@@ -34,8 +34,6 @@ from impasto.refine.pyramid import Scale, fit, fit_style, hybrid_plan, plan
 from impasto.refine.space import Space
 from impasto.settings import Settings, size_text
 
-__all__ = ["paint", "style_colors", "stylize"]
-
 CHECKPOINT_SECONDS = 10.0
 #: Where memory is limited, colors are taken from a copy of the photograph no larger than this.
 COLOR_SIZE = 2048

@@ -20,8 +20,6 @@ from annotated_types import Ge, Interval, Le
 from impasto.errors import ImpastoError
 from impasto.layers import CONTENT_LAYER, STYLE_LAYERS, VGG19_CHANNELS
 
-__all__ = ["METHODS", "About", "Settings", "about", "check_fields", "read_size", "size_text"]
-
 METHODS = ("refine", "instant", "hybrid")
 ALL, REFINED, NETWORK = frozenset(METHODS), frozenset({"refine", "hybrid"}), frozenset({"instant", "hybrid"})
 

@@ -15,22 +15,6 @@ from typer.core import TyperCommand
 from impasto.errors import ImpastoError
 from impasto.settings import DESCENT, LOOK, MACHINE, OUTPUT, described
 
-__all__ = [
-    "Command",
-    "Debug",
-    "Force",
-    "Json",
-    "Output",
-    "Quiet",
-    "Resume",
-    "check_files",
-    "check_weights_out",
-    "check_word_or_file",
-    "one_voice",
-    "options_of",
-    "spell",
-]
-
 # main() looks for --debug itself: it counts wherever it stands. Declared, it shows in the help.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that exist.", rich_help_panel=OUTPUT)]

@@ -14,22 +14,6 @@ from impasto.job import Event, Notice, Planned, Progress, Saved
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
-__all__ = [
-    "Bar",
-    "JsonLines",
-    "Lines",
-    "Reporter",
-    "TimeLeft",
-    "choose",
-    "complain",
-    "duration",
-    "flush",
-    "is_terminal",
-    "note",
-    "say",
-    "say_json",
-]
-
 
 class Reporter:
     """Draws nothing: ``--quiet``, and what the others begin with."""

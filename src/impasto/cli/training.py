@@ -7,8 +7,6 @@ from typing import Any, Protocol
 
 from impasto.cli.report import duration, note, say_json
 
-__all__ = ["TrainingReporter"]
-
 
 class Counted(Protocol):
     """A step of a training, 1-based, of how many, and the seconds that went by."""

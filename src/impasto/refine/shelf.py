@@ -18,8 +18,6 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 
-__all__ = ["StoredMaps", "StoredPile", "StoredVector", "pieces"]
-
 #: Numbers that are worked on at a time.
 PIECE = 1 << 21
 

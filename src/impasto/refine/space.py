@@ -16,8 +16,6 @@ from impasto.refine import spectrum
 from impasto.refine.pyramid import carry_over
 from impasto.refine.shelf import PIECE, StoredVector, pieces
 
-__all__ = ["FARTHEST", "HISTORY", "IN_MEMORY", "ON_DISK", "Rule", "Space", "Vector"]
-
 #: How many pairs of displacement and gradient change L-BFGS remembers.
 HISTORY = 10
 #: The same where they are on the disk, where each takes 24 bytes a pixel.

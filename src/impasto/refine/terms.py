@@ -18,8 +18,6 @@ from impasto.losses import SMALLEST_ENERGY, Normalization, content_loss, gram_ma
 from impasto.refine.shelf import StoredMaps
 from impasto.tiles import Tile
 
-__all__ = ["PIXELS", "Content", "Gram", "Term", "TotalVariation", "gram_share"]
-
 #: The layer of terms that look at the picture itself. What is shown to them of a tile reaches one row and one column
 #: further, where there are any.
 PIXELS = "pixels"
