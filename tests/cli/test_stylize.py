@@ -116,7 +116,7 @@ def test_every_option_arrives(run: Run, folder: Path) -> None:
         (("--extractor", "vgg16"), r"--extractor: 'vgg16' is neither a file nor one of auto, compact, vgg19"),
         (("--style-weights", "1;2"), r"--style-weights: '1;2' is not a number"),
         (("--style-weights", "0.7,0.3"), r"--style-weights: 2 weights for 1"),
-        (("--style-weights", "-1"), r"--style-weights: \(-1\.0,\) cannot be used; give one number from 0 up for each"),
+        (("--style-weights", "-1"), r"--style-weights: \(-1\.0,\) cannot be used; give numbers from 0 up"),
         (("--style-weights", "0"), r"--style-weights: all are 0"),
         (("--style-layers", "conv1"), r"--style-layers: 'conv1' is no layer"),
         (

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.cli.options import Debug, Force, Quiet, check_files, options_of
+from impasto.cli.options import Debug, Force, Quiet, check_files, options_of, written
 from impasto.cli.report import note, say
 from impasto.errors import ImpastoError
 from impasto.layers import VGG19_CHANNELS
-from impasto.settings import OUTPUT, Settings
+from impasto.settings import Settings
 
 LAYERS = "relu1_1,relu3_1,relu5_1"
 CHANNELS = 16
@@ -23,12 +23,7 @@ _CHANNEL = re.compile(r"(relu[1-5]_[1-4]):(\d{1,6})")
 @options_of(Settings, "settings", only=("extractor", "size", "pooling", "device", "threads", "max_pixels"))
 def features(
     picture: Annotated[str, typer.Argument(metavar="IMAGE", help="The picture to look at.", show_default=False)],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="SHEET", help="The sheet: .png, .jpg, .webp or .tif.", rich_help_panel=OUTPUT
-        ),
-    ],
+    output: Annotated[Path, written("SHEET", "The sheet: .png, .jpg, .webp or .tif.")],
     settings: dict[str, Any],
     layers: Annotated[
         str | None, typer.Option(metavar="LAYER,...", help=f"A section each (default: {LAYERS}).", show_default=False)
