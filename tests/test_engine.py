@@ -325,6 +325,21 @@ class TestOtherMethods:
         for event in heard:
             assert event_from_json(json.loads(json.dumps(event.to_json()))) == event
 
+    def test_instant_is_stopped_between_two_tiles(self, job: MakeJob, network: str, tmp_path: Path) -> None:
+        before = set(tmp_path.iterdir())
+        heard: list[Event] = []
+        report, stop = after(1)
+
+        def both(event: Event) -> None:
+            heard.append(event)
+            report(event)
+
+        with pytest.raises(Stopped):
+            run(job(method="instant", model=network, size=1250), report=both, stop=stop)
+        assert heard[0] == Planned(((1250, 4),))
+        assert [event.step for event in heard if isinstance(event, Progress)] == [1]
+        assert set(tmp_path.iterdir()) == before
+
     def test_instant_has_nothing_to_go_on_from(self, job: MakeJob, network: str) -> None:
         made = job(method="instant", model=network)
         with pytest.raises(ImpastoError, match=r"^resume: means nothing with method='instant', which takes no steps"):

@@ -10,10 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ImageFont
+from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
-from impasto import sweep as module
 from impasto.errors import ImpastoError
 from impasto.images import to_pil
 from impasto.job import Event, Progress
@@ -239,24 +238,17 @@ class TestSheet:
         self, made: Made, pair: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         drawn: list[str] = []
-        genuine = module.text
-        monkeypatch.setattr(
-            module, "text", lambda words, *rest, **more: drawn.append(words) or genuine(words, *rest, **more)
-        )
-        heads: list[str] = []
-        grid = module.grid
+        genuine = ImageDraw.ImageDraw.text
 
-        def listen(rows: Any, **more: Any):
-            heads.extend(more.get("columns", ()))
-            heads.extend(more.get("heads", ()))
-            heads.extend(cell.label for row in rows for cell in row)
-            return grid(rows, **more)
+        def listen(self: ImageDraw.ImageDraw, place: Any, words: str, *rest: Any, **more: Any) -> None:
+            drawn.append(words)
+            genuine(self, place, words, *rest, **more)
 
-        monkeypatch.setattr(module, "grid", listen)
+        monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
         rows = cumulative_layers()
         self.draw(pair, rows, made(tmp_path, rows=rows, size=48, steps=1))
-        words = "".join(drawn + heads).replace("\n", "")
-        assert "lambda = 1e-5" in heads
+        assert {"Content weight and style layers", "lambda = 1e-5", "+ relu5_1", "style"} <= set(drawn)
+        words = "".join(drawn)
         font = ImageFont.load_default(20)
         missing = bytes(font.getmask("\uffff"))
         assert [letter for letter in sorted(set(words)) if bytes(font.getmask(letter)) == missing] == []

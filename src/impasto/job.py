@@ -28,7 +28,7 @@ class Job:
     content: str
     styles: tuple[str, ...]
     output: str
-    settings: Settings = Settings()
+    settings: Settings = Settings()  # noqa: RUF009 (frozen)
     depth: Annotated[Literal[8, 16], About("Bits a channel; 16 for .png and .tif.", OUTPUT)] = 8
     preview: Annotated[
         str | None, About("Folder for a picture every so many steps.", OUTPUT, REFINED, metavar="DIR")

@@ -24,22 +24,19 @@ PIXELS = "pixels"
 
 
 class Term(Protocol):
-    """One summand of the loss.
-
-    Attributes:
-        name: of the loss that it is part of: ``content``, ``style``, ``total variation``.
-        layer: whose maps it looks at, or :data:`PIXELS`.
-        weight: within the loss of that name.
-    """
+    """One summand of the loss."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the loss that it is part of: ``content``, ``style``, ``total variation``."""
 
     @property
-    def layer(self) -> str: ...
+    def layer(self) -> str:
+        """Whose maps it looks at, or :data:`PIXELS`."""
 
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float:
+        """Within the loss of that name."""
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """What ``tile`` adds to the statistic, from its ``maps`` (1, C, h, w) in float32 or float64."""
