@@ -62,14 +62,14 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Arguments, the panels of the settings, what else there is."""
-        first = ("Arguments", LOOK, DESCENT, MACHINE, OUTPUT)
-        panels: dict[str, list[tuple[str, str]]] = {name: [] for name in first}
+        last = (MACHINE, OUTPUT, "Options")
+        panels: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Arguments", LOOK, DESCENT)}
         for item in self.get_params(ctx):
             record = item.get_help_record(ctx)
             if record is not None:
                 plain = "Arguments" if item.param_type_name == "argument" else "Options"
                 panels.setdefault(getattr(item, "rich_help_panel", None) or plain, []).append(record)
-        for name, records in panels.items():
+        for name, records in sorted(panels.items(), key=lambda item: last.index(item[0]) if item[0] in last else -1):
             if records:
                 with formatter.section(name):
                     formatter.write_dl(records)
@@ -119,8 +119,11 @@ def options_of(
         for item, hint, facts in chosen:
             base, read = _readable(hint)
             default = defaults.get(item.name, item.default)
+            flag = spell(item.name)
+            if base == (bool | None):  # Neither yes nor no: left to the library.
+                flag += f"/{spell('no_' + item.name)}"
             option = typer.Option(
-                *(flag for flag in (facts.short, spell(item.name)) if flag),
+                *(name for name in (facts.short, flag) if name),
                 help=ImpastoError(facts.help).spelled(spell),
                 rich_help_panel=facts.panel,
                 metavar=facts.metavar,
@@ -149,7 +152,7 @@ def options_of(
         parameters = [*own, *added] if passes_context else [context, *own, *added]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {item.name: item.annotation for item in parameters}
-        del run.__wrapped__  # type: ignore[attr-defined]
+        del run.__wrapped__
         return run
 
     return decorate

@@ -29,6 +29,7 @@ from impasto.lessons.distance import Yardstick
 from impasto.lessons.generator import FaceDiscriminator, FaceGenerator, between, latents, sheet
 from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
 from impasto.lessons.showing import deal, moved
+from impasto.machine import own_torch
 from impasto.networks.learning import running_mean
 
 __all__ = ["FacesResult", "read_faces", "train"]
@@ -111,6 +112,7 @@ def rate(step: int, steps: int) -> float:
     return min(1.0, 2 * (1 - step / steps))
 
 
+@own_torch()
 def train(
     config: FacesConfig,
     data: CelebA,
