@@ -30,6 +30,21 @@ Precision = Annotated[
 ]
 
 
+class OnDevices:
+    """Settings of a training that several devices can share."""
+
+    batch: int
+
+    def check_devices(self, devices: int) -> None:
+        """Refuse a batch that so many devices cannot share.
+
+        Raises:
+            ImpastoError: such a batch.
+        """
+        if self.batch % devices:
+            raise ImpastoError(f"{self.batch} cannot be shared by {devices} devices; give a multiple", setting="batch")
+
+
 @dataclass(frozen=True)
 class AttributesConfig:
     """The CNN that tells attributes of faces."""
@@ -77,7 +92,7 @@ class FacesConfig:
 
 
 @dataclass(frozen=True)
-class AutoencoderConfig:
+class AutoencoderConfig(OnDevices):
     """A network that paints in one pass."""
 
     residual: Annotated[bool, About("Connect encoder and decoder at every scale.", NETWORK)] = False
@@ -102,7 +117,7 @@ class AutoencoderConfig:
 
 
 @dataclass(frozen=True)
-class ExtractorConfig:
+class ExtractorConfig(OnDevices):
     """The compact extractor, which learns to see what VGG-19 sees."""
 
     steps: Steps = 3000
@@ -137,6 +152,12 @@ class ExtractorConfig:
             raise ImpastoError(
                 f"{self.painted} of {self.batch} crops, with their styles; give at most half of `batch`", "painted"
             )
+
+    def check_devices(self, devices: int) -> None:
+        """As for the others; gradients are compared with those of the next picture."""
+        super().check_devices(devices)
+        if self.gradient_weight and self.batch < 2 * devices:
+            raise ImpastoError("compares pictures of a batch; give `batch` two for each device", "gradient_weight")
 
 
 def _check_multiple(side: int, of: int) -> None:

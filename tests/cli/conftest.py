@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,14 @@ import torch
 from PIL import Image
 
 from impasto.cli import main
+from impasto.configs import AttributesConfig, ExtractorConfig, FacesConfig
+from impasto.course import Course
+from impasto.features.compact import shipped_path
+from impasto.lessons import attributes, faces
+from impasto.lessons.drawn import draw_faces
+from impasto.lessons.scores import Scores
 from impasto.networks.autoencoder import AutoEncoder
+from impasto.training import autoencoder, distil, evaluation
 
 
 @dataclass(frozen=True)
@@ -110,3 +117,71 @@ def painted(output: str = "out.png") -> bool:
     with Image.open(output) as picture:
         picture.load()
     return not list(Path().glob(f"{output}.*"))
+
+
+#: The commands that train, with what each of them has to be told.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "attributes": ("train", "attributes", "--data", "drawn", "--out", "new.safetensors"),
+    "faces": ("train", "faces", "--data", "drawn", "--out", "new.safetensors"),
+    "autoencoder": (
+        "train",
+        "autoencoder",
+        *["--content", "photos", "--style", "paintings", "--out", "new.safetensors"],
+    ),
+    "extractor": (
+        "train",
+        "extractor",
+        *["--data", "photos", "--teacher", "compact.safetensors", "--out", "new.safetensors"],
+    ),
+}
+
+
+@pytest.fixture
+def drawn(folder: Path) -> Path:
+    """30 drawn faces, 16 pixels wide, six of them for the test."""
+    draw_faces("drawn", 30, 1, side=16)
+    rows = "".join(f"{number:06}.jpg,{max(0, number % 5 - 2)}\n" for number in range(1, 31))
+    Path("drawn", "list_eval_partition.csv").write_text("image_id,partition\n" + rows)
+    return Path("drawn")
+
+
+@pytest.fixture
+def standing_in(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
+    """Puts a function in the place of the four trainings, which take minutes; there is something to learn from."""
+    for name in ("photos", "paintings"):
+        Path(name).mkdir()
+    Path("compact.safetensors").write_bytes(shipped_path().read_bytes())  # As good as VGG-19, to those who ask nothing.
+
+    def stand_in(train: Callable[..., Any]) -> None:
+        for module in (attributes, faces, autoencoder, distil):
+            monkeypatch.setattr(module, "train", train)
+
+    return stand_in
+
+
+@pytest.fixture
+def trained(standing_in: Callable[[Callable[..., Any]], None]) -> list[dict[str, Any]]:
+    """What the trainings were called with; each does three steps."""
+    calls: list[dict[str, Any]] = []
+    values = {"accuracy": 0.9, "f1": 0.5, "average_precision": 0.75}
+    models = dict.fromkeys(("network", "linear", "majority"), values)
+    judged = evaluation.Scores(0.1875, 0.625, (0.1875,), (0.625,), "judge")
+
+    def train(config: Any, *arguments: Any, course: Course, **keywords: Any) -> Any:
+        calls.append({"config": config, "arguments": arguments, "course": course, **keywords})
+        calls[-1]["threads"] = torch.get_num_threads()
+        course.log("what there is to learn from")
+        course.begin(3, {}, {})
+        for step in course:
+            course.tell(loss=1 / (step + 1))
+        Path("new.safetensors").write_bytes(b"weights")
+        if isinstance(config, AttributesConfig):
+            return Scores(6, {"Smiling": {"share": 0.5, **models}}, models, 1)
+        if isinstance(config, FacesConfig):
+            return faces.FacesResult(0.25, 4.0, 0.0, {0: 4.0, 3: 0.25})
+        if isinstance(config, ExtractorConfig):
+            return {"relu1_1": 0.125}
+        return replace(judged, critic=evaluation.Accuracy(0.5, 0.75)) if config.adversarial else judged
+
+    standing_in(train)
+    return calls

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from impasto.lessons.attributes import AttributeNet, _packed
+from impasto.lessons.attributes import AttributeNet
 
 from .conftest import Run
 
@@ -21,9 +21,8 @@ def model(folder: Path) -> Path:
         network.answer.weight.zero_()
         network.answer.bias.copy_(torch.tensor([-2.0, 2.0, 0.1]))
         network.shift.copy_(torch.tensor([0.0, 0.0, 0.5]))
-    path = folder / "net.safetensors"
-    path.write_bytes(_packed(network, {}))
-    return path
+    network.to_file(folder / "net.safetensors")
+    return folder / "net.safetensors"
 
 
 def test_the_likeliest_first(run: Run, model: Path) -> None:
@@ -47,8 +46,11 @@ def test_mistakes(run: Run, model: Path) -> None:
     for arguments, message in (
         (("gone.png", "--model", "net.safetensors"), "gone.png is not there; check the name"),
         (("photo.png", "--model", "gone"), "gone is not there; check the name"),
-        (("photo.png", "--model", "other.safetensors"), "other.safetensors: no weights of the attribute network"),
-        (("photo.png", "--model", "photo.png"), "photo.png: damaged weights"),
+        (
+            ("photo.png", "--model", "other.safetensors"),
+            "other.safetensors: is not a network of attributes; give a file",
+        ),
+        (("photo.png", "--model", "photo.png"), "photo.png: cannot be read as a network of attributes"),
         (("net.safetensors", "--model", "net.safetensors"), "face net.safetensors: is not an image"),
         (("photo.png", "--model", "net.safetensors", "--max-pixels", "9"), "more than the limit of 9"),
     ):

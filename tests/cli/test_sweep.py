@@ -191,8 +191,11 @@ def test_ctrl_c_in_a_step(run: Run, folder: Path) -> None:
     ("options", "message"),
     [
         (("--content-weights", "1e-3;1"), r"--content-weights: '1e-3;1' is not a number"),
-        (("--content-weights", "1e-3,-1"), r"--content-weights: \(0\.001, -1\.0\) cannot be used; give numbers from 0 up"),
-        (("--content-weights", "nan"), r"--content-weights: .*nan.* cannot be used cannot be used"),
+        (
+            ("--content-weights", "1e-3,-1"),
+            r"--content-weights: \(0\.001, -1\.0\) cannot be used; give numbers from 0 up",
+        ),
+        (("--content-weights", "nan"), r"--content-weights: .*nan.* cannot be used"),
         (("--content-weights", "inf"), r"--content-weights: \(inf,\) cannot be used"),
         (("--content-weights", ""), r"--content-weights: '' is not a number"),
         (("--content-weights", "1e-3,0.001"), r"--content-weights: 1e-3 stands there twice"),

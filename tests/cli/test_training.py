@@ -1,44 +1,174 @@
+"""What the four commands that train do alike."""
+
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from impasto.cli.training import TrainingReporter
+from impasto.cli.training import Session, TrainingReporter, trains
+from impasto.configs import AttributesConfig
+from impasto.course import Step
+from impasto.errors import ImpastoError
+from impasto.files.checkpoint import write_checkpoint
+
+from .conftest import COMMANDS, Run
+
+CHECKPOINT = Path("new.safetensors.checkpoint")
+
+every_command = pytest.mark.parametrize("name", COMMANDS)
 
 
-def tell(reporter: TrainingReporter, *steps: tuple[int, float], of: int = 100) -> None:
-    for step, seconds in steps:
-        reporter.step(SimpleNamespace(step=step, steps=of, seconds=seconds), {"loss": 0.5}, "loss 0.5")
+def steps(*done: tuple[int, float], of: int = 100) -> list[Step]:
+    return [Step(step, of, {"epoch": 2, "loss": 0.5, "best": None}, seconds) for step, seconds in done]
 
 
-def test_a_line_every_ten_seconds_and_for_the_last_step(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(TrainingReporter(quiet=False, json=False), (1, 2.0), (2, 4.0), (6, 12.0), (7, 13.0), (100, 14.0))
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split()[2] for line in lines] == ["1/100", "6/100", "100/100"]
-    assert lines[1].endswith("loss 0.5  3:08 left")  # 94 steps of two seconds.
+class TestReporter:
+    def test_a_line_every_ten_seconds_and_for_the_last_step(self, capsys: pytest.CaptureFixture[str]) -> None:
+        reporter = TrainingReporter(quiet=False, json=False)
+        for step in steps((1, 2.0), (2, 4.0), (6, 12.0), (7, 13.0), (100, 14.0)):
+            reporter.step(step)
+        assert capsys.readouterr().err.splitlines() == [
+            "impasto: step 1/100  epoch 2  loss 0.5",
+            "impasto: step 6/100  epoch 2  loss 0.5  3:08 left",  # 94 steps of two seconds.
+            "impasto: step 100/100  epoch 2  loss 0.5  0 s left",
+        ]
+
+    def test_the_time_left_counts_the_steps_of_this_run(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Resumed at step 51, after five minutes: ten steps in twenty seconds."""
+        reporter = TrainingReporter(quiet=False, json=False)
+        for step in steps((51, 303.0), (61, 323.0), of=101):
+            reporter.step(step)
+        first, last = capsys.readouterr().err.splitlines()
+        assert "left" not in first
+        assert last.endswith("1:20 left")
+
+    def test_an_object_for_every_step(self, capsys: pytest.CaptureFixture[str]) -> None:
+        reporter = TrainingReporter(quiet=False, json=True)
+        for step in steps((1, 0.12345), (2, 0.2)):
+            reporter.step(step)
+        first, _ = map(json.loads, capsys.readouterr().out.splitlines())
+        assert first == {"step": 1, "steps": 100, "epoch": 2, "loss": 0.5, "best": None, "seconds": 0.123}
+
+    def test_quiet(self, capsys: pytest.CaptureFixture[str]) -> None:
+        reporter = TrainingReporter(quiet=True, json=False)
+        for step in steps((1, 0.0), (100, 50.0)):
+            reporter.step(step)
+        reporter.log("a line")
+        assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("warm_up", "seconds", "left"), [(False, (3.0, 23.0), "1:24"), (True, (303.0, 323.0), "1:20")])
-def test_time_left_counts_the_steps_of_this_run(
-    capsys: pytest.CaptureFixture[str], warm_up: bool, seconds: tuple[float, float], left: str
+@every_command
+class TestEveryCommand:
+    def test_what_it_says(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
+        result = run(*COMMANDS[name])
+        assert result.code == 0, result.err
+        assert result.err.splitlines() == [
+            "impasto: what there is to learn from",
+            "impasto: step 1/3  loss 1",
+            "impasto: step 3/3  loss 0.3333  0 s left",
+        ]
+        assert "new.safetensors" in result.out
+        assert not CHECKPOINT.exists(), "it is over"
+
+    def test_json(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
+        *told, last = map(json.loads, run(*COMMANDS[name], "--json").out.splitlines())
+        assert told[1] == {"step": 2, "steps": 3, "loss": 0.5, "seconds": pytest.approx(0, abs=5)}
+        assert last["output"] == "new.safetensors"
+
+    def test_quiet(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
+        result = run(*COMMANDS[name], "--quiet")
+        assert (result.code, result.out, result.err) == (0, "", "")
+
+    def test_where_and_with_how_many_threads(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
+        assert run(*COMMANDS[name], "--device", "cpu", "--threads", "3").code == 0
+        assert (trained[0]["device"], trained[0]["threads"]) == ("cpu", 3)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--out", "new.pth"), "--out: new.pth has to end in .safetensors"),
+            (("--out", "gone/new.safetensors"), "--out: there is no folder gone"),
+            (("--out", "there.safetensors"), "--out: there.safetensors exists; name another file or add --force"),
+            (("--batch", "0"), "--batch: 0 is out of range; give a whole number from "),
+            (("--seed", "-1"), "--seed: -1 is out of range; give a whole number from 0 to"),
+            (("--learning-rate", "nan"), "--learning-rate: nan is out of range; give a number from 0 up"),
+            (("--threads", "0"), "--threads: 0 is out of range"),
+            (("--device", "tpu"), "'--device'"),
+            (("--quiet", "--json"), "--quiet and --json"),
+        ],
+    )
+    def test_mistakes(
+        self, run: Run, trained: list[dict[str, Any]], name: str, options: tuple[str, ...], message: str
+    ) -> None:
+        Path("there.safetensors").write_bytes(b"")
+        result = run(*COMMANDS[name], *options)
+        assert result.code == 2
+        assert message in result.error
+        assert trained == []
+
+    def test_cut_short_it_says_how_to_go_on(
+        self, run: Run, standing_in: Callable[[Callable[..., Any]], None], name: str
+    ) -> None:
+        def train(*arguments: object, **keywords: object) -> None:
+            CHECKPOINT.write_bytes(b"state")
+            raise KeyboardInterrupt
+
+        standing_in(train)
+        result = run(*COMMANDS[name])
+        assert result.code == 130
+        assert result.error == f"impasto: stopped; the same command with --resume goes on from {CHECKPOINT}"
+
+    def test_an_hours_work_is_not_thrown_away(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
+        CHECKPOINT.write_bytes(b"state")
+        result = run(*COMMANDS[name])
+        assert result.code == 2
+        assert result.error.startswith(f"impasto: error: {CHECKPOINT} is there from a run cut short; add --resume")
+        assert CHECKPOINT.exists()
+        assert trained == []
+
+    @pytest.mark.parametrize("option", ["--resume", "--force"])
+    def test_goes_on_or_begins_anew(self, run: Run, trained: list[dict[str, Any]], name: str, option: str) -> None:
+        write_checkpoint(CHECKPOINT, {}, {}, {"step": 2, "seconds": 9.0, "memo": {}})
+        result = run(*COMMANDS[name], option, "--json")
+        assert result.code == 0
+        told = [json.loads(line).get("step") for line in result.out.splitlines()]
+        assert told[:-1] == ([3] if option == "--resume" else [1, 2, 3])
+        assert not CHECKPOINT.exists()
+
+    def test_there_is_nothing_to_go_on_from(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
+        result = run(*COMMANDS[name], "--resume")
+        assert result.code == 0
+        assert f"there is no {CHECKPOINT} to go on from; beginning anew" in result.err
+
+    def test_help_has_every_extra_in_its_brackets(self, run: Run, name: str) -> None:
+        told = run("train", name, "--help").out
+        assert "pip install 'impasto'" not in told
+        assert "--debug" in told
+
+
+def test_the_other_processes_are_silent(
+    run: Run, trained: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Gone on with at step 51: ten steps in twenty seconds, after one that took three."""
-    tell(TrainingReporter(quiet=False, json=False, warm_up=warm_up), (51, seconds[0]), (61, seconds[1]), of=101)
-    first, last = capsys.readouterr().err.splitlines()
-    assert last.endswith(f"{left} left")
-    assert ("left" in first) is not warm_up
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    write_checkpoint(CHECKPOINT, {}, {}, {"step": 2, "seconds": 9.0, "memo": {}})
+    result = run(*COMMANDS["autoencoder"], "--resume")
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert CHECKPOINT.exists(), "the first process removes it"
 
 
-def test_an_object_for_every_step(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(TrainingReporter(quiet=False, json=True), (1, 0.12345), (2, 0.2))
-    first, _ = map(json.loads, capsys.readouterr().out.splitlines())
-    assert first == {"step": 1, "steps": 100, "loss": 0.5, "seconds": 0.123}
+def test_what_has_to_be_installed(folder: Path) -> None:
+    @trains(AttributesConfig, needs=("json", "nowhere_to_be_found"), extra="lessons")
+    def command(session: Session) -> None:
+        raise AssertionError
 
-
-def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = TrainingReporter(quiet=True, json=False)
-    tell(reporter, (1, 0.0), (100, 50.0))
-    reporter.log("a line")
-    assert capsys.readouterr() == ("", "")
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, ["--out", "new.safetensors"])
+    assert isinstance(result.exception, ImpastoError)
+    assert str(result.exception) == "nowhere_to_be_found missing; install it: pip install 'impasto[lessons]'"

@@ -31,6 +31,9 @@ COMMANDS = {
     "demo": "Paint a photograph of the gallery: leaves content.png, style.png and painting.png in DIR.",
     "doctor": "Show versions, devices, threads, bf16 support, and which weights are there.",
     "export": "Write a network for other programs.",
+    "train": "Make the weights that ship with the package again, or networks of your own.",
+    "predict": "Ask a network that was trained here.",
+    "generate": "Paint from nothing but random numbers, with a network that was trained here.",
 }
 
 

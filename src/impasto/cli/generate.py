@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from impasto.cli import options
-from impasto.cli.options import Debug, Force, Json, Quiet, Threads, at_least
+from impasto.cli.options import Debug, Force, Json, Quiet, check_files, one_voice, options_of
 from impasto.cli.report import say, say_json
+from impasto.settings import OUTPUT, Settings
 
 app = typer.Typer(help="Paint from nothing but random numbers, with a network that was trained here.")
 
@@ -22,33 +22,39 @@ def _generate(context: typer.Context) -> None:
 
 
 @app.command("faces")
+@options_of(Settings, "settings", only=("threads",))
 def faces(
     model: Annotated[str, typer.Option(metavar="FILE", help="Weights of 'impasto train faces'.", show_default=False)],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The sheet to write.", show_default=False)
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The sheet to write.", show_default=False, rich_help_panel=OUTPUT
+        ),
     ],
+    settings: dict[str, Any],
     count: Annotated[int, typer.Option("--count", "-n", help="Faces.", min=1, max=10_000)] = 64,
     columns: Annotated[
-        int | None, typer.Option(help="Faces in a row (default: a square sheet).", callback=at_least(1))
+        int | None, typer.Option(help="Faces in a row (default: a square sheet).", min=1, show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.", callback=at_least(0))] = 0,
-    threads: Threads = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.", min=0, max=2**63 - 1)] = 0,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Paint a sheet of faces. The same seed paints the same ones, and the first of many are those of few."""
-    options.one_voice(quiet=quiet, json=json)
-    options.check_files(model)
-    options.set_threads(threads)
+    one_voice(quiet=quiet, json=json)
+    chosen = Settings.check(settings)
+    check_files(model)
 
     from impasto.images import check_output_path, save_image
     from impasto.lessons.generator import FaceGenerator, latents, sheet
+    from impasto.machine import own_torch
 
     check_output_path(output, force=force, depth=8)
-    generator = FaceGenerator.from_file(model)
-    painted = generator.paint(latents(count, generator.latent, seed))
+    with own_torch(chosen.threads):
+        generator = FaceGenerator.from_file(model)
+        painted = generator.paint(latents(count, generator.latent, seed))
     save_image(output, sheet(painted, columns or math.ceil(math.sqrt(count))), force=force)
     if json:
         say_json({"output": str(output), "model": model, "count": count, "seed": seed})

@@ -41,14 +41,14 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Arguments, the panels of the settings, what else there is."""
-        first = ("Arguments", LOOK, DESCENT, MACHINE, OUTPUT)
-        panels: dict[str, list[tuple[str, str]]] = {name: [] for name in first}
+        last = (MACHINE, OUTPUT, "Options")
+        panels: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Arguments", LOOK, DESCENT)}
         for item in self.get_params(ctx):
             record = item.get_help_record(ctx)
             if record is not None:
                 plain = "Arguments" if item.param_type_name == "argument" else "Options"
                 panels.setdefault(getattr(item, "rich_help_panel", None) or plain, []).append(record)
-        for name, records in panels.items():
+        for name, records in sorted(panels.items(), key=lambda item: last.index(item[0]) if item[0] in last else -1):
             if records:
                 with formatter.section(name):
                     formatter.write_dl(records)
@@ -118,9 +118,11 @@ def options_of(
 def _option(item: Field[Any], hint: Any, facts: About, defaults: Mapping[str, Any]) -> inspect.Parameter:
     """A field as a parameter that typer makes an option of."""
     base, read = _readable(hint)
-    default = defaults.get(item.name, item.default)
+    default, flag = defaults.get(item.name, item.default), spell(item.name)
+    if base == (bool | None):  # Neither yes nor no: left to the library.
+        flag += f"/{spell('no_' + item.name)}"
     option = typer.Option(
-        *(flag for flag in (facts.short, spell(item.name)) if flag),
+        *(name for name in (facts.short, flag) if name),
         help=ImpastoError(facts.help).spelled(spell),
         rich_help_panel=facts.panel,
         metavar=facts.metavar,

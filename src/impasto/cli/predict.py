@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from impasto.cli import options
-from impasto.cli.options import Debug, Json, MaxPixels, Threads
+from impasto.cli.options import Debug, Json, check_files, options_of
 from impasto.cli.report import say, say_json
+from impasto.settings import Settings
 
 app = typer.Typer(help="Ask a network that was trained here.")
 
@@ -20,6 +20,7 @@ def _predict(context: typer.Context) -> None:
 
 
 @app.command("attributes")
+@options_of(Settings, "settings", only=("threads", "max_pixels"))
 def attributes(
     face: Annotated[
         str, typer.Argument(metavar="FACE", help="A face, upright and central as CelebA's.", show_default=False)
@@ -27,21 +28,22 @@ def attributes(
     model: Annotated[
         str, typer.Option(metavar="FILE", help="Weights of 'impasto train attributes'.", show_default=False)
     ],
-    max_pixels: MaxPixels = 64_000_000,
-    threads: Threads = None,
+    settings: dict[str, Any],
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Tell the attributes of FACE, the likeliest first."""
-    options.check_files(face, model)
-    options.set_threads(threads)
+    chosen = Settings.check(settings)
+    check_files(face, model)
 
     from impasto.images import load_image
-    from impasto.lessons.attributes import load_attributes, predict
+    from impasto.lessons.attributes import AttributeNet, predict
+    from impasto.machine import own_torch
 
-    network = load_attributes(model)
-    picture = load_image(face, max_pixels=max_pixels, role="face")
-    probabilities = predict(network, picture.tensor)[0].tolist()
+    with own_torch(chosen.threads):
+        network = AttributeNet.from_file(model)
+        picture = load_image(face, max_pixels=chosen.max_pixels, role="face")
+        probabilities = predict(network, picture.tensor)[0].tolist()
     told = sorted(zip(network.attributes, probabilities, strict=True), key=lambda pair: -pair[1])
     if json:
         say_json({"face": face, "model": model, "attributes": {name: round(value, 4) for name, value in told}})

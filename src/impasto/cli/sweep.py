@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from impasto.sweep import SweepCell
 
 #: Settings that a cell does not have, or that the columns are made of.
-LEFT_OUT = ("method", "content_weight", "style_weights", "strength", "detail", "init", "seed", "max_memory")
-LEFT_OUT += ("model", "runtime")
+LEFT_OUT = (
+    *("method", "content_weight", "style_weights", "strength", "detail"),
+    *("init", "seed", "model", "runtime", "max_memory"),
+)
 
 
 @dataclass(frozen=True)

@@ -1,42 +1,21 @@
-"""``impasto train``: make the weights that ship with the package again, or your own."""
+"""``impasto train``: make the weights that ship with the package again, or networks of your own."""
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from impasto.cli import options, train_attributes, train_autoencoder, train_faces
-from impasto.cli.checkpoints import claim_checkpoint, stoppable, tell_of_a_beginning
-from impasto.cli.options import (
-    Debug,
-    Device,
-    Devices,
-    Force,
-    HowPrecise,
-    Json,
-    Precision,
-    Quiet,
-    Resume,
-    Threads,
-    Where,
-    at_least,
-)
-from impasto.cli.report import say, say_json
-from impasto.cli.training import TrainingReporter
+from impasto.cli.options import check_word_or_file
+from impasto.cli.training import Devices, Session, StartFrom, source, trains
+from impasto.configs import LOSS, AttributesConfig, AutoencoderConfig, ExtractorConfig, FacesConfig
 from impasto.errors import ImpastoError
-from impasto.training.devices import check_shares
-
-if TYPE_CHECKING:
-    from impasto.training.distil import TrainProgress
+from impasto.settings import OUTPUT
 
 app = typer.Typer(help="Make the weights that ship with the package again, or networks of your own.")
-app.command("attributes")(train_attributes.attributes)
-app.command("faces")(train_faces.faces)
-app.command("autoencoder")(train_autoencoder.autoencoder)
 
 
 @app.callback(invoke_without_command=True)
@@ -45,131 +24,198 @@ def _train(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-@app.command("extractor")
-def extractor(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of images.", show_default=False)],
-    teacher: Annotated[
-        str, typer.Option(metavar="vgg19|FILE", help="The weights of VGG-19 to learn from.", show_default=False)
+@app.command("attributes")
+@trains(AttributesConfig, needs=("torchmetrics", "matplotlib"), extra="lessons", beside=(".json", ".txt", ".png"))
+def attributes(
+    session: Session,
+    data: Annotated[
+        Path,
+        source("Folder of CelebA: img_align_celeba or its zip, list_attr_celeba, list_eval_partition if there."),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The .safetensors file to write.", show_default=False)
+) -> None:
+    """Train a CNN on CelebA's 40 attributes, and measure it beside two baselines.
+
+    Beside FILE come the table as .json and .txt and the chart as .png.
+    Needs the extra 'lessons': pip install 'impasto[lessons]'.
+    """
+    check_folder(data, "data", "img_align_celeba")
+    out = session.out
+    with session.running() as (device, course):
+        from impasto.files.atomic import write_atomically
+        from impasto.lessons.attributes import train
+        from impasto.lessons.celeba import read_celeba
+
+        scores = train(session.config, read_celeba(data), out, device=device, course=course)
+    table = scores.to_json()
+    write_atomically(out.with_suffix(".json"), (json.dumps(table, indent=1) + "\n").encode())
+    write_atomically(out.with_suffix(".txt"), scores.to_text().encode())
+    write_atomically(out.with_suffix(".png"), scores.to_png())
+    files = ", ".join(out.with_suffix(ending).name for ending in (".json", ".txt", ".png"))
+    session.tell(table, f"{scores.to_text()}The network is in {out}, this table and a chart beside it ({files}).")
+
+
+@app.command("faces")
+@trains(FacesConfig)
+def faces(
+    session: Session,
+    data: Annotated[
+        Path,
+        source("Folder with CelebA's img_align_celeba or its zip in it, or any folder or zip of faces.", "DIR|ZIP"),
     ],
-    steps: Annotated[int, typer.Option(help="Batches to learn from.", callback=at_least(1))] = 3000,
-    batch: Annotated[int, typer.Option(help="Crops a step.", callback=at_least(1))] = 10,
-    side: Annotated[int, typer.Option(help="Side of a crop in pixels.", callback=at_least(32))] = 256,
-    memory: Annotated[
-        int,
-        typer.Option(
-            help="Crops that are seen again and again; what VGG-19 sees in them is kept on disk.", callback=at_least(1)
-        ),
-    ] = 1200,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.", callback=at_least(0))] = 5e-4,
-    weight_decay: Annotated[float, typer.Option(help="Of AdamW.", callback=at_least(0))] = 1e-4,
-    gram_weight: Annotated[float, typer.Option(help="Of the error of the Gram matrices.", callback=at_least(0))] = 1.0,
-    gap_weight: Annotated[
-        float,
-        typer.Option(help="Of the error of what paintings lack of their style.", callback=at_least(0)),
-    ] = 4.0,
-    gradient_weight: Annotated[
-        float,
-        typer.Option(
-            help="Of the error of the gradient that reaches the pixels; asks VGG-19 at every step.",
-            callback=at_least(0),
-        ),
-    ] = 0.0,
-    painted: Annotated[
-        int,
-        typer.Option(
-            help="Crops a step that the network itself painted; each comes with its style.", callback=at_least(0)
-        ),
-    ] = 2,
-    paint_every: Annotated[int, typer.Option(help="Steps between two paintings.", callback=at_least(1))] = 30,
-    seed: Annotated[int, typer.Option(help="Of weights, crops and their order.", callback=at_least(0))] = 0,
-    start_from: Annotated[
+    samples: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Network of an earlier training to begin with.", show_default=False),
+        typer.Option(
+            metavar="DIR",
+            help="Folder for sheets of faces and strips between them (default: beside --out).",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    device: Where = Device.auto,
+) -> None:
+    """Train a GAN on faces. Sheets and a distance from real faces show how far it is.
+
+    'impasto generate faces' paints with what it leaves in FILE.
+    """
+    if not data.exists():
+        raise ImpastoError(f"{data} is not there; name a folder with faces in it", setting="data")
+    sheets = session.beside(samples, "samples")
+    with session.running() as (device, course):
+        from impasto.features import load_extractor
+        from impasto.lessons.faces import read_faces, train
+
+        images, compact = read_faces(data), load_extractor("compact")
+        result = train(session.config, images, compact, session.out, device=device, samples=sheets, course=course)
+    session.tell(
+        {"samples": str(sheets), "distance": result.distance, "before": result.before, "floor": result.floor},
+        f"The generator is in {session.out}, sheets in {sheets}. Its faces are {result.distance:.3f} from real ones "
+        f"(untrained: {result.before:.3f}, real ones from one another: {result.floor:.3f}).",
+    )
+
+
+@app.command("autoencoder")
+@trains(AutoencoderConfig, needs=("lightning_fabric", "tensorboard"), extra="train")
+def autoencoder(
+    session: Session,
+    content: Annotated[Path, source("Folder of photographs.")],
+    style: Annotated[Path, source("Folder of paintings.")],
+    extractor: Annotated[
+        str, typer.Option(metavar="compact|vgg19|FILE", help="CNN in the loss.", rich_help_panel=LOSS)
+    ] = "compact",
+    judge: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|vgg19|compact|FILE",
+            help="CNN that judges at the end; auto is VGG-19 where its weights are here.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "auto",
+    start_from: StartFrom = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for curves (TensorBoard) and sheets of samples (default: beside --out).",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     devices: Devices = 1,
-    precision: HowPrecise = Precision.auto,
-    threads: Threads = None,
-    resume: Resume = False,
-    force: Force = False,
-    quiet: Quiet = False,
-    json: Json = False,
-    debug: Debug = False,
+) -> None:
+    """Train a network that paints any photograph in any style in one pass.
+
+    Needs the extra 'train': pip install 'impasto[train]'.
+    """
+    config = session.config
+    if "adversarial_weight" in session.given and not config.adversarial:
+        raise ImpastoError("weighs a critic, and there is none; add `adversarial`", setting="adversarial_weight")
+    config.check_devices(devices)
+    check_word_or_file(extractor, ("compact", "vgg19"), "extractor")
+    check_word_or_file(judge, ("auto", "vgg19", "compact"), "judge")
+    check_folder(content, "content", "photographs")
+    check_folder(style, "style", "paintings")
+    check_start(start_from)
+    curves = session.beside(journal, "journal")
+    with session.running() as (device, course):
+        from impasto.features import load_extractor
+        from impasto.training.autoencoder import train
+
+        scores = train(
+            config,
+            content,
+            style,
+            load_extractor(extractor),
+            session.out,
+            judge=load_extractor(judge),
+            devices=devices,
+            device=device,
+            start_from=start_from,
+            journal=curves,
+            course=course,
+        )
+    critic = scores.critic
+    figures = {"judge": scores.extractor, "style_share": scores.style_share, "content_error": scores.content_error}
+    found = "" if critic is None else f", the critic right about {critic.total:.0%}"
+    session.tell(
+        {
+            "journal": str(curves),
+            **figures,
+            "critic": None if critic is None else {**asdict(critic), "total": critic.total},
+        },
+        f"The auto-encoder is in {session.out} (style share {scores.style_share:.3f}, content error "
+        f"{scores.content_error:.3f}{found}; judge: {scores.extractor}), curves and sheets in {curves}.",
+    )
+
+
+@app.command("extractor")
+@trains(ExtractorConfig, needs=("lightning_fabric",), extra="train")
+def extractor(
+    session: Session,
+    data: Annotated[Path, source("Folder of images.")],
+    teacher: Annotated[str, source("Weights of VGG-19.", "vgg19|FILE")],
+    start_from: StartFrom = None,
+    devices: Devices = 1,
 ) -> None:
     """Train the compact extractor: a small CNN learns to see what VGG-19 sees.
 
     Needs the extra 'train': pip install 'impasto[train]'.
     """
-    # With several devices this command runs once for each, and one of them does the talking.
-    leads = os.environ.get("LOCAL_RANK", "0") == "0"
-    options.one_voice(quiet=quiet, json=json)
-    quiet = quiet or not leads
-    options.check_word_or_file(teacher, ("vgg19",), "--teacher")
-    if not data.is_dir():
-        raise ImpastoError(f"--data: {data} is no folder; name one with images in it")
-    options.check_weights_out(out, force=force)
-    if 2 * painted > batch:
-        raise ImpastoError(f"--painted: {painted} of {batch} crops, with their styles; give at most half of --batch")
-    check_shares(batch, devices, "crops")
-    if gradient_weight and batch < 2 * devices:
-        raise ImpastoError("--gradient-weight: compares pictures of a batch, two on each device; give a larger --batch")
-    if start_from is not None and not start_from.is_file():
-        raise ImpastoError(f"--start-from: there is no {start_from}; name the file of an earlier training")
-    if find_spec("lightning_fabric") is None:
-        raise ImpastoError("lightning_fabric missing; install what training needs: pip install 'impasto[train]'")
-    checkpoint = claim_checkpoint(out, resume=resume, force=force)
-    options.set_threads(threads)
+    session.config.check_devices(devices)
+    check_word_or_file(teacher, ("vgg19",), "teacher")
+    check_folder(data, "data", "images")
+    check_start(start_from)
+    with session.running() as (device, course):
+        from impasto.features import load_extractor
+        from impasto.training.distil import train
 
-    from impasto.features import load_extractor
-    from impasto.machine import keep_freed_memory, resolve_device, resolve_precision
-    from impasto.training.distil import TrainConfig, train
-
-    keep_freed_memory()
-    place = resolve_device(device.value)
-    config = TrainConfig(
-        steps=steps,
-        batch=batch,
-        side=side,
-        memory=memory,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        gram_weight=gram_weight,
-        gap_weight=gap_weight,
-        gradient_weight=gradient_weight,
-        painted=painted,
-        paint_every=paint_every,
-        precision=resolve_precision(precision.value, place),
-        seed=seed,
-    )
-    reporter = TrainingReporter(quiet=quiet, json=json)
-
-    def listen(record: TrainProgress) -> None:
-        errors = "  ".join(f"{layer.removeprefix('relu')} {error:.3f}" for layer, error in record.errors.items())
-        told = {"loss": record.loss, "errors": record.errors}
-        reporter.step(record, told, f"loss {record.loss:.4f}  {errors}")
-
-    if leads:
-        tell_of_a_beginning(checkpoint, reporter.log, resume=resume)
-    with stoppable(checkpoint, tell=leads):
         errors = train(
-            config,
+            session.config,
             data,
             load_extractor(teacher),
-            out,
+            session.out,
             devices=devices,
-            device=place,
-            checkpoint=checkpoint,
+            device=device,
             start_from=start_from,
-            callback=listen,
-            log=reporter.log,
+            course=course,
         )
-    if not leads:
-        return
-    checkpoint.unlink(missing_ok=True)
-    if json:
-        say_json({"output": str(out), "errors": errors})
-    elif not quiet:
-        say(f"The extractor is in {out} ({', '.join(f'{layer} {error:.3f}' for layer, error in errors.items())}).")
+    told = ", ".join(f"{layer} {error:.3f}" for layer, error in errors.items())
+    session.tell({"errors": errors}, f"The extractor is in {session.out} ({told}).")
+
+
+def check_folder(path: Path, setting: str, what: str) -> None:
+    """Refuse what is no folder.
+
+    Raises:
+        ImpastoError: such a path.
+    """
+    if not path.is_dir():
+        raise ImpastoError(f"{path} is no folder; name one with {what} in it", setting=setting)
+
+
+def check_start(path: Path | None) -> None:
+    """Refuse a file of an earlier training that is not there.
+
+    Raises:
+        ImpastoError: such a path.
+    """
+    if path is not None and not path.is_file():
+        raise ImpastoError(f"there is no {path}; name the file of an earlier training", setting="start_from")

@@ -1,67 +1,211 @@
-"""What the commands that train tell while they do: an object a step with ``--json``, else a line now and then."""
+"""What the four commands that train have in common: options, checkpoint, progress, result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from impasto.cli.report import duration, note, say_json
+import typer
+
+from impasto.cli.options import Debug, Force, Json, Quiet, Resume, check_weights_out, one_voice, options_of
+from impasto.cli.report import duration, note, say, say_json
+from impasto.cli.run import stoppable
+from impasto.configs import TRAINING
+from impasto.errors import ImpastoError
+from impasto.job import claim_checkpoint
+from impasto.settings import MACHINE, OUTPUT, Settings, check_fields
+
+if TYPE_CHECKING:
+    from impasto.course import Course, Step
+
+DATA = "What to learn from"
+
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="The .safetensors file to write.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
+Devices = Annotated[int, typer.Option(help="Devices that share every batch.", min=1, rich_help_panel=MACHINE)]
+StartFrom = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Network of an earlier training to begin with.",
+        show_default=False,
+        rich_help_panel=TRAINING,
+    ),
+]
 
 
-class Counted(Protocol):
-    """A step of a training, 1-based, of how many, and the seconds that went by."""
-
-    @property
-    def step(self) -> int: ...
-
-    @property
-    def steps(self) -> int: ...
-
-    @property
-    def seconds(self) -> float: ...
+def source(help: str, metavar: str = "DIR") -> Any:
+    """An option that names what to learn from."""
+    return typer.Option(metavar=metavar, help=help, show_default=False, rich_help_panel=DATA)
 
 
 class TrainingReporter:
-    """Tells of every step, or now and then.
+    """Tells of every step as an object, or else of some as a line.
 
     Args:
         quiet: say nothing.
         json: an object a step.
-        warm_up: leave the first step of this run out of the time left. For trainings whose seconds count earlier runs
-            too; the others begin at 0.
-        left: what stands behind the time.
     """
 
     EVERY = 10.0  # seconds
 
-    def __init__(self, *, quiet: bool, json: bool, warm_up: bool = False, left: str = "left") -> None:
-        self._quiet, self._json, self._warm_up, self._left = quiet, json, warm_up, left
-        self._said_at = -60.0
-        self._origin: tuple[int, float] | None = None  # step and seconds from which the pace is counted
+    def __init__(self, *, quiet: bool, json: bool) -> None:
+        self._quiet, self._json = quiet, json
+        self._said_at = -self.EVERY
+        self._first: Step | None = None
 
     def log(self, line: str) -> None:
         """Something worth knowing."""
         if not self._quiet:
             note(line)
 
-    def step(self, record: Counted, numbers: Mapping[str, Any], line: str) -> None:
-        """A step is done.
-
-        Args:
-            record: which.
-            numbers: for the object.
-            line: for the line.
-        """
+    def step(self, record: Step) -> None:
+        """A step is done."""
+        if self._first is None:
+            # A resumed training made the steps before in another run, and the first step of any takes longer.
+            self._first, self._said_at = record, record.seconds - self.EVERY
         if self._quiet:
             return
-        if self._origin is None:
-            # A training that was gone on with has made its first steps in another run.
-            self._origin = (record.step, record.seconds) if self._warm_up else (record.step - 1, 0.0)
         if self._json:
             counted = {"step": record.step, "steps": record.steps}
-            say_json({**counted, **numbers, "seconds": round(record.seconds, 3)})
+            say_json({**counted, **record.figures, "seconds": round(record.seconds, 3)})
         elif record.seconds - self._said_at >= self.EVERY or record.step == record.steps:
             self._said_at = record.seconds
-            done, seconds = record.step - self._origin[0], record.seconds - self._origin[1]
-            left = f"  {duration(seconds / done * (record.steps - record.step))} {self._left}" if done else ""
-            note(f"step {record.step}/{record.steps}  {line}{left}")
+            told = "".join(f"  {name} {value:.4g}" for name, value in record.figures.items() if value is not None)
+            note(f"step {record.step}/{record.steps}{told}{self._left(record, self._first)}")
+
+    @staticmethod
+    def _left(record: Step, first: Step) -> str:
+        done = record.step - first.step
+        pace = (record.seconds - first.seconds) / done if done else 0.0
+        return f"  {duration(pace * (record.steps - record.step))} left" if done else ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One training from the command line.
+
+    Attributes:
+        given: the settings that were typed.
+        config: all of them.
+        out: the file to write.
+        machine: device and threads.
+        leads: whether this process does the talking. With several devices the command runs once for each.
+    """
+
+    given: dict[str, Any]
+    config: Any
+    out: Path
+    machine: Settings
+    resume: bool
+    force: bool
+    quiet: bool
+    json: bool
+    leads: bool
+
+    def beside(self, given: Path | None, setting: str) -> Path:
+        """The folder that was given, or one beside the output that is called after the setting.
+
+        Raises:
+            ImpastoError: it is a file.
+        """
+        place = given or self.out.with_name(f"{self.out.stem}-{setting}")
+        if place.exists() and not place.is_dir():
+            raise ImpastoError(f"{place} is a file; name a folder", setting=setting)
+        return place
+
+    @contextmanager
+    def running(self) -> Iterator[tuple[str, Course]]:
+        """Around the training: gives the device and the course.
+
+        Raises:
+            ImpastoError: a checkpoint is there, and neither to be resumed nor to be removed; no such device.
+            typer.Exit: after Ctrl-C.
+        """
+        checkpoint = claim_checkpoint(self.out, resume=self.resume, force=self.force)
+        reporter = TrainingReporter(quiet=self.quiet, json=self.json)
+
+        from impasto.course import Course
+        from impasto.machine import keep_freed_memory, own_torch, resolve_device
+
+        if self.resume and self.leads and not checkpoint.exists():
+            reporter.log(f"there is no {checkpoint} to go on from; beginning anew")
+        keep_freed_memory()
+        with own_torch(self.machine.threads), stoppable(checkpoint, tell=self.leads):
+            course = Course(checkpoint, callback=reporter.step, log=reporter.log)
+            yield resolve_device(self.machine.device), course
+        if self.leads:
+            checkpoint.unlink(missing_ok=True)
+
+    def tell(self, figures: dict[str, Any], text: str) -> None:
+        """The result: with ``--json`` the figures, else the text."""
+        if self.json and self.leads:
+            say_json({"output": str(self.out), **figures})
+        elif not self.quiet:
+            say(text)
+
+
+def trains(
+    kind: type[Any], *, needs: Sequence[str] = (), extra: str = "", beside: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator: a command that trains has the options of its settings and of all trainings, and is given a session.
+
+    Args:
+        kind: the dataclass of its settings.
+        needs: packages that have to be there, of the ``extra``.
+        extra: see there.
+        beside: endings of more files that are written beside the output.
+    """
+    defaults = {"precision": "auto"} if hasattr(kind, "precision") else {}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(
+            out: Out,
+            settings: dict[str, Any],
+            machine: dict[str, Any],
+            resume: Resume = False,
+            force: Force = False,
+            quiet: Quiet = False,
+            json: Json = False,
+            debug: Debug = False,
+            **own: Any,
+        ) -> None:
+            one_voice(quiet=quiet, json=json)
+            config = kind(**check_fields(kind, settings))
+            check_weights_out(out, *(out.with_suffix(ending) for ending in beside), force=force)
+            missing = [name for name in needs if find_spec(name) is None]
+            if missing:
+                raise ImpastoError(f"{' and '.join(missing)} missing; install it: pip install 'impasto[{extra}]'")
+            leads = os.environ.get("LOCAL_RANK", "0") == "0"
+            known = Settings.check(machine)
+            command(Session(settings, config, out, known, resume, force, quiet or not leads, json, leads), **own)
+
+        ours = [item for name, item in inspect.signature(run).parameters.items() if name != "own"]
+        own = [item for name, item in inspect.signature(command).parameters.items() if name != "session"]
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in (*own, *ours)]
+        )
+        run.__annotations__ = get_type_hints(command, include_extras=True) | {
+            name: hint for name, hint in get_type_hints(run, include_extras=True).items() if name != "own"
+        }
+        run.__doc__ = command.__doc__
+        return options_of(kind, "settings", defaults=defaults)(
+            options_of(Settings, "machine", only=("device", "threads"))(run)
+        )
+
+    return decorate

@@ -26,6 +26,7 @@ from impasto.images import to_pil
 from impasto.lessons.celeba import SPLITS, CelebA, square_of
 from impasto.lessons.scores import Scores, average_precision, linear_on_pixels, majority, score
 from impasto.lessons.showing import deal, moved
+from impasto.machine import own_torch
 from impasto.networks.learning import one_cycle
 
 #: Rarer than this is weighed as if it were not: one face would pull as hard as a hundred others.
@@ -109,6 +110,7 @@ def answers(model: AttributeNet, faces: Tensor, batch: int = 256) -> Tensor:
     return torch.cat(parts)
 
 
+@own_torch()
 def train(
     config: AttributesConfig,
     data: CelebA,

@@ -29,6 +29,7 @@ from impasto.lessons.distance import Yardstick
 from impasto.lessons.generator import FaceDiscriminator, FaceGenerator, between, latents, sheet
 from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
 from impasto.lessons.showing import deal, moved
+from impasto.machine import own_torch
 from impasto.networks.learning import running_mean
 
 HELD = 5  # Every fifth face is held back, to measure with.
@@ -109,6 +110,7 @@ def rate(step: int, steps: int) -> float:
     return min(1.0, 2 * (1 - step / steps))
 
 
+@own_torch()
 def train(
     config: FacesConfig,
     data: CelebA,

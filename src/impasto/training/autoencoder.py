@@ -24,6 +24,7 @@ from impasto.features.extractor import Extractor
 from impasto.files.atomic import write_atomically
 from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import total_loss
+from impasto.machine import own_torch
 from impasto.networks.autoencoder import AutoEncoder
 from impasto.networks.discriminator import Critic, critic_loss, painter_loss
 from impasto.networks.learning import running_mean
@@ -40,6 +41,7 @@ LAYERS = [CONTENT_LAYER, *STYLE_LAYERS]
 SHEET_PAIRS = 6  # at most
 
 
+@own_torch()
 def train(
     config: AutoencoderConfig,
     content: Path,

@@ -29,10 +29,9 @@ def start(config: Config, devices: int, device: str, course: Course) -> tuple[Fa
         course: is told whether this process is the first.
 
     Raises:
-        ImpastoError: the batch cannot be shared equally, or lightning-fabric is missing.
+        ImpastoError: the batch cannot be shared, or lightning-fabric is missing.
     """
-    if config.batch % devices:
-        raise ImpastoError(f"{config.batch} cannot be shared by {devices} devices; give a multiple", setting="batch")
+    config.check_devices(devices)
     try:
         from lightning_fabric import Fabric
     except ImportError as error:

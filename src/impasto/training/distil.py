@@ -24,9 +24,9 @@ from torch import Tensor
 
 from impasto.configs import ExtractorConfig
 from impasto.course import Course
-from impasto.errors import ImpastoError
 from impasto.features.compact import ARCHITECTURE, Architecture
 from impasto.features.extractor import Extractor
+from impasto.machine import own_torch
 from impasto.networks.learning import one_cycle, running_mean
 from impasto.training.comparison import Comparison, feature_errors, pixel_gradient
 from impasto.training.data import augment, crops, list_images, read_images
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 MEAN_OF = 500
 
 
+@own_torch()
 def train(
     config: ExtractorConfig,
     data: str | Path,
@@ -70,8 +71,6 @@ def train(
     Raises:
         ImpastoError: no images, a checkpoint of other settings, or a loss that is not a number.
     """
-    if config.gradient_weight and config.batch < 2 * devices:
-        raise ImpastoError("compares pictures of a batch; give `batch` two for each device", setting="gradient_weight")
     course = course or Course()
     fabric, config = start(config, devices, device, course)
     torch.manual_seed(config.seed)
