@@ -38,7 +38,11 @@ COMMANDS = {
 
 
 class Group(TyperGroup):
-    """A command with commands of its own."""
+    """A command with commands of its own. Alone, it shows its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As any group, but that nothing typed is no mistake."""
+        return super().parse_args(ctx, args or ["--help"])
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Each with the whole of its first sentence."""
@@ -113,16 +117,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
+@app.callback()
 def _impasto(
-    context: typer.Context,
     debug: Debug = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
-) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+) -> None: ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,18 +9,7 @@ from impasto.cli.options import Debug, Json
 from impasto.cli.report import say, say_json
 from impasto.cli.weights import facts
 
-PACKAGES = (
-    "torch",
-    "numpy",
-    "pillow",
-    "tifffile",
-    "kornia",
-    "safetensors",
-    "h5py",
-    "typer",
-    "rich",
-    "platformdirs",
-)
+PACKAGES = ("torch", "numpy", "pillow", "tifffile", "kornia", "safetensors", "h5py", "pydantic", "typer", "rich")
 
 
 def doctor(json: Json = False, debug: Debug = False) -> None:

@@ -14,12 +14,6 @@ from impasto.cli.report import say
 app = typer.Typer(help="Write a network for other programs.")
 
 
-@app.callback(invoke_without_command=True)
-def _export(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
 @app.command("onnx")
 def onnx(
     model: Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.cli.options import Debug, Force, Json
+from impasto.cli.options import Debug, Force, Json, written
 from impasto.cli.report import say, say_json
 from impasto.errors import ImpastoError
 from impasto.gallery import PREFIX, Card, cards, path
@@ -17,12 +17,7 @@ from impasto.gallery import PREFIX, Card, cards, path
 
 def gallery(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of the pictures.", show_default=False)] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the picture: .png, .jpg, .webp or .tif.", show_default=False
-        ),
-    ] = None,
+    output: Annotated[Path | None, written("FILE")] = None,
     force: Force = False,
     json: Json = False,
     debug: Debug = False,

@@ -8,29 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.cli.options import Debug, Force, Json, Quiet, check_files, one_voice, options_of
+from impasto.cli.options import Debug, Force, Json, Quiet, check_files, one_voice, options_of, written
 from impasto.cli.report import say, say_json
-from impasto.settings import OUTPUT, Settings
+from impasto.settings import Settings
 
 app = typer.Typer(help="Paint from nothing but random numbers, with a network that was trained here.")
-
-
-@app.callback(invoke_without_command=True)
-def _generate(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
 @app.command("faces")
 @options_of(Settings, "settings", only=("threads",))
 def faces(
     model: Annotated[str, typer.Option(metavar="FILE", help="Weights of 'impasto train faces'.", show_default=False)],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The sheet to write.", show_default=False, rich_help_panel=OUTPUT
-        ),
-    ],
+    output: Annotated[Path, written("FILE", "The sheet: .png, .jpg, .webp or .tif.")],
     settings: dict[str, Any],
     count: Annotated[int, typer.Option("--count", "-n", help="Faces.", min=1, max=10_000)] = 64,
     columns: Annotated[

@@ -13,12 +13,6 @@ from impasto.settings import Settings
 app = typer.Typer(help="Ask a network that was trained here.")
 
 
-@app.callback(invoke_without_command=True)
-def _predict(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
 @app.command("attributes")
 @options_of(Settings, "settings", only=("threads", "max_pixels"))
 def attributes(

@@ -18,12 +18,6 @@ from impasto.settings import OUTPUT
 app = typer.Typer(help="Make the weights that ship with the package again, or networks of your own.")
 
 
-@app.callback(invoke_without_command=True)
-def _train(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
 @app.command("attributes")
 @trains(AttributesConfig, needs=("torchmetrics", "matplotlib"), extra="lessons", beside=(".json", ".txt", ".png"))
 def attributes(

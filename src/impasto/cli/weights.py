@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -25,12 +26,6 @@ _MENDS = {
     "compact": "install impasto again",
     "autoencoder": "install impasto again",
 }
-
-
-@app.callback(invoke_without_command=True)
-def _weights(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
 @app.command("list")
@@ -85,15 +80,14 @@ def add(
     options.check_files(file)
     from impasto.features import weights
 
-    chosen = convention
     there = weights.listing()[0]
     if there.exists and not force:
         from impasto.features.convert import read_weights
 
-        if read_weights(file, chosen).sha256 != there.sha256:
+        if read_weights(file, convention).sha256 != there.sha256:
             raise ImpastoError(f"{there.path}: other weights are there already; add --force to replace them")
     else:
-        weights.add(file, chosen)
+        weights.add(file, convention)
     if not quiet:
         _say(weights.listing()[0], json=json)
 
@@ -115,16 +109,7 @@ def verify(quiet: Quiet = False, json: Json = False, debug: Debug = False) -> No
 
 def facts(file: WeightFile) -> dict[str, Any]:
     """A file of weights as plain JSON values."""
-    return {
-        "name": file.name,
-        "path": str(file.path),
-        "exists": file.exists,
-        "status": file.status,
-        "intact": file.intact,
-        "size": file.size,
-        "sha256": file.sha256,
-        "origin": file.origin,
-    }
+    return {**asdict(file), "path": str(file.path)}
 
 
 def _say(file: WeightFile, *, json: bool) -> None:
