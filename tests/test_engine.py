@@ -253,16 +253,43 @@ class TestRefusals:
             ("out.gif", {}, "'.gif' is not supported; end the name in one of"),
             ("out.jpg", {"depth": 16}, "jpeg has no 16 bits a channel"),
             ("missing/out.png", {}, "missing does not exist; make it first"),
-            ("photo.png", {}, "photo.png: exists already; give force to replace it"),
+            ("taken.png", {}, "taken.png: exists already; give force to replace it"),
             (".", {}, "is a folder; give a file name"),
         ],
     )
-    def test_what_cannot_be_written(self, job: MakeJob, output: str, rest: dict[str, Any], message: str) -> None:
+    def test_what_cannot_be_written(
+        self, job: MakeJob, tmp_path: Path, output: str, rest: dict[str, Any], message: str
+    ) -> None:
+        (tmp_path / "taken.png").touch()
         heard: list[Event] = []
         with pytest.raises(ImpastoError) as caught:
             run(job(output, rest=rest), report=heard.append)
         assert message in str(caught.value)
         assert heard == []
+
+    @pytest.mark.parametrize("what", ["content", "style", "init", "extractor", "model", "by another name"])
+    def test_an_input_is_never_replaced(
+        self, job: MakeJob, files: tuple[Path, Path], tiny_file: str, network: str, tmp_path: Path, what: str
+    ) -> None:
+        """Not even with force."""
+        start = tmp_path / "start.png"
+        start.write_bytes(files[0].read_bytes())
+        (tmp_path / "linked.png").symlink_to(files[0])
+        target = {
+            "content": files[0],
+            "style": files[1],
+            "init": start,
+            "extractor": Path(tiny_file),
+            "model": Path(network),
+            "by another name": tmp_path / "linked.png",
+        }[what]
+        settings = {"method": "hybrid", "model": network} if what == "model" else {"init": str(start)}
+        before, heard = target.read_bytes(), list[Event]()
+        made = replace(job(rest={"force": True}, **settings), output=str(target))
+        with pytest.raises(ImpastoError, match=r"is one of the inputs; name another file$"):
+            run(made, report=heard.append)
+        assert heard == []
+        assert target.read_bytes() == before
 
     def test_too_large_for_the_format(self, job: MakeJob, tmp_path: Path) -> None:
         heard: list[Event] = []

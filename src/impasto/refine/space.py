@@ -95,9 +95,11 @@ class Strips(Space):
         self.piece = piece
 
     def keep(self, tensor: Tensor) -> Vector:
+        """See :meth:`Space.keep`."""
         return StoredVector.of(tensor)
 
     def enlarged(self, vector: Vector, size: tuple[int, int], divisor: float) -> Vector:
+        """See :meth:`Space.enlarged`."""
         old_height, old_width = vector.shape[-2:]
         height, width = size
         larger = StoredVector((1, 3, height, width), vector.dtype, vector.device)
@@ -121,34 +123,40 @@ class Strips(Space):
         return larger
 
     def minus(self, tensor: Tensor, kept: Vector) -> Vector:
+        """See :meth:`Space.minus`."""
         difference = StoredVector(tensor.shape, tensor.dtype, tensor.device)
         for start, stop in pieces(tensor.numel(), self.piece):
             difference.write(start, _piece(tensor, start, stop) - _piece(kept, start, stop))
         return difference
 
     def dot(self, a: Vector, b: Vector) -> float:
+        """See :meth:`Space.dot`."""
         return sum(
             torch.dot(_piece(a, start, stop), _piece(b, start, stop)).item()
             for start, stop in pieces(torch.Size(a.shape).numel(), self.piece)
         )
 
     def free(self, image: Tensor, gradient: Tensor) -> Tensor:
+        """See :meth:`Space.free`."""
         for start, stop in pieces(image.numel(), self.piece):
             part = _piece(gradient, start, stop)
             part.masked_fill_(_stuck(_piece(image, start, stop), part), 0)
         return gradient
 
     def size(self, tensor: Tensor) -> float:
+        """See :meth:`Space.size`."""
         total = sum(
             _piece(tensor, start, stop).abs().sum().item() for start, stop in pieces(tensor.numel(), self.piece)
         )
         return total / tensor.numel()
 
     def add(self, tensor: Tensor, kept: Vector, factor: float) -> None:
+        """See :meth:`Space.add`."""
         for start, stop in pieces(tensor.numel(), self.piece):
             _piece(tensor, start, stop).add_(_piece(kept, start, stop), alpha=factor)
 
     def accumulate(self, known: Tensor | None, s: Vector, y: Vector) -> Tensor:
+        """See :meth:`Space.accumulate`."""
         height, width = s.shape[-2:]
         sums = []
         for vector in (s, y):
@@ -167,6 +175,7 @@ class Strips(Space):
         return spectrum.fade(known, *sums)
 
     def precondition(self, tensor: Tensor, known: Tensor, curvature: float, limit: float) -> Tensor:
+        """See :meth:`Space.precondition`."""
         height, width = tensor.shape[-2:]
         inverse, axes = spectrum.inverse_curvature(known, curvature, limit), spectrum.axes(tensor)
         most = inverse.max()
@@ -186,11 +195,13 @@ class Strips(Space):
         return tensor
 
     def moved(self, image: Tensor, direction: Tensor) -> Tensor:
+        """See :meth:`Space.moved`."""
         return direction.clamp_(-FARTHEST, FARTHEST).neg_().add_(image).clamp_(0, 1)
 
     def elementwise(
         self, rule: Rule, image: Tensor, gradient: Tensor, vectors: tuple[Vector, ...]
     ) -> tuple[Tensor, tuple[Vector, ...]]:
+        """See :meth:`Space.elementwise`."""
         kept: list[StoredVector] = []
         for start, stop in pieces(image.numel(), self.piece):
             before = tuple(_piece(vector, start, stop) for vector in vectors)
