@@ -53,7 +53,7 @@ def tiny() -> TinyExtractor:
 
 @pytest.fixture(scope="session")
 def tiny_file(tiny: TinyExtractor, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A file of weights that ``extractor=tiny_file`` reads: a compact extractor with the convolutions of the tiny one."""
+    """A file of weights for ``extractor=tiny_file``: a compact extractor with the convolutions of the tiny one."""
     tensors = {}
     for layer, kernel in tiny.convolutions.items():
         tensors[f"{layer}.weight"], tensors[f"{layer}.bias"] = kernel.detach().clone(), torch.zeros(len(kernel))

@@ -16,7 +16,7 @@ from torch import Tensor
 import impasto
 from impasto.engine import Stopped, run
 from impasto.errors import ImpastoError
-from impasto.images import load_image
+from impasto.images import load_image, save_image
 from impasto.job import Event, Job, Notice, Planned, Progress, Saved, checkpoint_of, event_from_json
 from impasto.networks.autoencoder import AutoEncoder
 from impasto.recipe import Recipe
@@ -325,6 +325,21 @@ class TestOtherMethods:
         for event in heard:
             assert event_from_json(json.loads(json.dumps(event.to_json()))) == event
 
+    def test_instant_is_stopped_between_two_tiles(self, job: MakeJob, network: str, tmp_path: Path) -> None:
+        before = set(tmp_path.iterdir())
+        heard: list[Event] = []
+        report, stop = after(1)
+
+        def both(event: Event) -> None:
+            heard.append(event)
+            report(event)
+
+        with pytest.raises(Stopped):
+            run(job(method="instant", model=network, size=1250), report=both, stop=stop)
+        assert heard[0] == Planned(((1250, 4),))
+        assert [event.step for event in heard if isinstance(event, Progress)] == [1]
+        assert set(tmp_path.iterdir()) == before
+
     def test_instant_has_nothing_to_go_on_from(self, job: MakeJob, network: str) -> None:
         made = job(method="instant", model=network)
         with pytest.raises(ImpastoError, match=r"^resume: means nothing with method='instant', which takes no steps"):
@@ -339,3 +354,17 @@ class TestOtherMethods:
         saved = run(made, resume=True)
         assert Path(made.output).read_bytes() == Path(whole.output).read_bytes()
         assert (saved.extractor, saved.settings["method"]) == ("compact", "hybrid")
+
+
+@pytest.mark.parametrize("which", ["content", "style"])
+def test_an_input_is_never_replaced(tmp_path: Path, pair: tuple[Tensor, Tensor], which: str) -> None:
+    files = {"content": tmp_path / "photo.png", "style": tmp_path / "painting.png"}
+    for path, image in zip(files.values(), pair, strict=True):
+        save_image(path, image)
+    before = files[which].read_bytes()
+    (tmp_path / "link.png").symlink_to(files[which])
+    for output in (files[which], tmp_path / "link.png"):
+        job = Job.check(str(files["content"]), [str(files["style"])], str(output), {"size": 64}, force=True)
+        with pytest.raises(ImpastoError, match="is one of the inputs; name another file"):
+            run(job)
+    assert files[which].read_bytes() == before

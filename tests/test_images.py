@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,16 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.images import check_output_path, fit_size, load_image, read_recipe_text, resize, save_image, to_pil
+from impasto.images import (
+    check_output_path,
+    fit_size,
+    listed,
+    load_image,
+    read_recipe_text,
+    resize,
+    save_image,
+    to_pil,
+)
 
 LEVELS8 = torch.randint(0, 256, (1, 4, 14, 11), generator=torch.Generator().manual_seed(0))
 LEVELS16 = torch.randint(0, 65536, (1, 4, 14, 11), generator=torch.Generator().manual_seed(1))
@@ -76,11 +86,109 @@ def test_tensor_beyond_the_limit() -> None:
         load_image(IMAGE, max_pixels=153)
 
 
-def test_something_else() -> None:
+@pytest.mark.parametrize("source", [3, 2.5, b"a.png", None, [1, 2], {"a": 1}, object()])
+def test_something_else(source: object) -> None:
+    kind = type(source).__name__
     with pytest.raises(
-        ImpastoError, match="content: ndarray is no picture; give a path, a PIL image or a torch tensor"
+        ImpastoError, match=f"^content: {kind} is no picture; give a path, a PIL image, a tensor or an array$"
     ):
-        load_image(np.zeros((8, 8, 3)), role="content")  # type: ignore[arg-type]
+        load_image(source, role="content")  # type: ignore[arg-type]
+
+
+# --- arrays in
+
+
+ROWS = IMAGE[0].permute(1, 2, 0).numpy()
+BYTES = LEVELS8[0, :3].permute(1, 2, 0).numpy().astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        BYTES,
+        ROWS,
+        ROWS.astype(np.float64),
+        ROWS.astype(np.longdouble),
+        ROWS.astype(">f4"),
+        np.asfortranarray(BYTES),
+        np.flipud(np.flipud(ROWS).copy()),
+        np.flipud(np.flipud(BYTES).copy()),
+    ],
+    ids=[
+        "bytes",
+        "float32",
+        "float64",
+        "long",
+        "big end first",
+        "columns first",
+        "floats upside down",
+        "bytes upside down",
+    ],
+)
+def test_array(array: np.ndarray) -> None:
+    before = array.copy()
+    picture = load_image(array)
+    assert torch.equal(picture.tensor, IMAGE)
+    assert picture.tensor.dtype == torch.float32
+    assert picture.tensor.is_contiguous()
+    assert (picture.alpha, picture.name, picture.notices) == (None, "", ())
+    picture.tensor.zero_()
+    assert np.array_equal(array, before), "a copy"
+
+
+def test_array_of_half_precision() -> None:
+    assert torch.equal(load_image(ROWS.astype(np.float16)).tensor, IMAGE.half().float())
+
+
+def test_array_that_is_read_only() -> None:
+    planes = IMAGE[0].numpy().copy()
+    planes.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(load_image(planes.transpose(1, 2, 0)).tensor, IMAGE)
+        assert torch.equal(load_image(np.asarray(to_pil(IMAGE))).tensor, IMAGE)
+
+
+def test_bytes_and_floats_of_a_picture_have_one_hash() -> None:
+    assert load_image(BYTES).sha256 == load_image(ROWS).sha256 == load_image(IMAGE).sha256
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((3, 8, 8)), r"an array of shape \(3, 8, 8\); give \(height, width, 3\)"),
+        (np.zeros((8, 8)), r"an array of shape \(8, 8\); give \(height, width, 3\)"),
+        (np.zeros((8, 8, 4)), r"an array of shape \(8, 8, 4\); give \(height, width, 3\)"),
+        (np.zeros((1, 8, 8, 3)), r"an array of shape \(1, 8, 8, 3\); give"),
+        (np.full((8, 8, 3), np.nan), "a tensor with NaN or Inf"),
+        (np.full((8, 8, 3), 255.0), r"a tensor with values from 255 to 255; scale them to \[0, 1\]"),
+        (np.zeros((8, 8, 3), np.int64), r"an array of int64; give floats in \[0, 1\], or uint8"),
+        (np.zeros((8, 8, 3), np.uint16), r"an array of uint16; give floats in \[0, 1\], or uint8"),
+        (np.zeros((8, 8, 3), np.complex64), r"an array of complex64; give floats in \[0, 1\], or uint8"),
+        (np.zeros((8, 8, 3), bool), r"an array of bool; give floats in \[0, 1\], or uint8"),
+        (np.full((8, 8, 3), "red"), r"an array of <U3; give floats in \[0, 1\], or uint8"),
+        (np.full((8, 8, 3), None), r"an array of object; give floats in \[0, 1\], or uint8"),
+        (np.zeros((1, 8, 3)), "is only 8 x 1 pixels; give a picture of at least 2 x 2"),
+        (np.zeros((0, 8, 3)), "is only 8 x 0 pixels"),
+    ],
+)
+def test_bad_array(bad: np.ndarray, message: str) -> None:
+    with pytest.raises(ImpastoError, match=f"^style: {message}"):
+        load_image(bad, role="style")
+
+
+def test_array_beyond_the_limit() -> None:
+    for array in (BYTES, ROWS):
+        with pytest.raises(ImpastoError, match="image: 11 x 14 pixels are more than the limit of 153"):
+            load_image(array, max_pixels=153)
+
+
+def test_one_or_several() -> None:
+    for alone in ("a.png", Path("a.png"), to_pil(IMAGE), IMAGE, BYTES):
+        assert len(listed(alone)) == 1
+        assert listed(alone)[0] is alone
+        assert len(listed([alone, alone])) == len(listed((alone, alone))) == 2
+    assert listed([]) == []
 
 
 # --- names and hashes

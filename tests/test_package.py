@@ -9,7 +9,7 @@ import pytest
 
 import impasto
 
-HEAVY = ("torch", "numpy", "PIL", "kornia", "h5py", "typer", "rich")
+HEAVY = ("torch", "numpy", "PIL", "kornia", "h5py", "pydantic", "typer", "rich")
 
 
 def in_a_new_python(code: str) -> str:

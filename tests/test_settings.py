@@ -130,7 +130,7 @@ class TestMistakes:
             ({"optimizer": "sgd"}, "optimizer: 'sgd' is unknown; give lbfgs or adam"),
             ({"method": "magic"}, "method: 'magic' is unknown; give refine, instant or hybrid"),
             ({"init": 3}, "init: 3 cannot be used; give text"),
-            ({"style_weights": "1"}, "style_weights: '1' cannot be used; give one number from 0 up for each painting"),
+            ({"style_weights": "1"}, "style_weights: '1' cannot be used; give numbers from 0 up"),
             (
                 {"style_layers": {"relu1_1": -1}},
                 "style_layers: {'relu1_1': -1} cannot be used; give layers and their weights, from 0 up",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ImageFont
+from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
-from impasto import painting as painting_module
-from impasto import sweep as module
 from impasto.errors import ImpastoError
-from impasto.images import save_image, to_pil
-from impasto.painting import stylize
+from impasto.images import to_pil
+from impasto.job import Event, Progress
+from impasto.paint import stylize
 from impasto.recipe import Recipe
 from impasto.sweep import (
     SweepCell,
@@ -32,19 +32,18 @@ from impasto.sweep import (
 
 LAMBDAS = (1e-5, 1e-4, 1e-3, 1e-2)
 
+Made = Callable[..., list[SweepCell]]
+
 
 @pytest.fixture
-def files(tmp_path: Path, pair: tuple[Tensor, Tensor], tiny: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A photograph and a painting; the tiny extractor looks."""
-    monkeypatch.setattr(painting_module, "load_extractor", lambda name, device, pooling: tiny)
-    paths = tmp_path / "photo.png", tmp_path / "painting.png"
-    for path, image in zip(paths, pair, strict=True):
-        save_image(path, image)
-    return paths
+def made(files: tuple[Path, Path], tiny_file: str) -> Made:
+    """Makes the cells in a folder; the tiny extractor looks."""
 
+    def made(folder: Path, weights: Any = LAMBDAS, **settings: Any) -> list[SweepCell]:
+        given = {"size": 64, "steps": 60, "extractor": tiny_file, **settings}
+        return list(sweep(*files, weights, folder=folder, **given))
 
-def made(files: tuple[Path, Path], folder: Path, weights: Any = LAMBDAS, **settings: Any) -> list[SweepCell]:
-    return list(sweep(*files, weights, folder=folder, **{"size": 64, "steps": 60, **settings}))
+    return made
 
 
 class TestOrder:
@@ -103,7 +102,7 @@ class TestNames:
 
     @pytest.mark.parametrize(
         ("weights", "message"),
-        [([], "--content-weights: there is none"), ([1e-3, 0.1, 0.001], "--content-weights: 1e-3 stands there twice")],
+        [([], "content_weights: there is none"), ([1e-3, 0.1, 0.001], "content_weights: 1e-3 stands there twice")],
     )
     def test_mistakes(self, weights: list[float], message: str) -> None:
         with pytest.raises(ImpastoError, match=message):
@@ -111,15 +110,15 @@ class TestNames:
 
 
 class TestTheCells:
-    def test_content_falls_and_style_rises_with_lambda(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        cells = {cell.column: cell.painting.losses[-1] for cell in made(files, tmp_path / "cells")}
+    def test_content_falls_and_style_rises_with_lambda(self, made: Made, tmp_path: Path) -> None:
+        cells = {cell.column: cell.painting.losses[-1] for cell in made(tmp_path / "cells")}
         along = [cells[column] for column in range(4)]
-        assert all(a.content_loss > b.content_loss for a, b in pairwise(along))
-        assert all(a.style_loss < b.style_loss for a, b in pairwise(along))
+        assert all(a.losses["content"] > b.losses["content"] for a, b in pairwise(along))
+        assert all(a.losses["style"] < b.losses["style"] for a, b in pairwise(along))
 
-    def test_as_good_as_cold_starts(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+    def test_as_good_as_cold_starts(self, made: Made, tiny_file: str, files: tuple[Path, Path], tmp_path: Path) -> None:
         rows = (("relu1_1", "relu2_1"), ("relu1_1", "relu2_1", "relu3_1"))
-        for cell in made(files, tmp_path / "cells", rows=rows)[1:]:
+        for cell in made(tmp_path / "cells", rows=rows)[1:]:
             assert cell.layers is not None
             cold = stylize(
                 *files,
@@ -127,13 +126,14 @@ class TestTheCells:
                 steps=60,
                 content_weight=cell.content_weight,
                 style_layers={layer: 1 / len(cell.layers) for layer in cell.layers},
+                extractor=tiny_file,
             )
             assert len(cell.painting.losses) == len(cold.losses)
             warm_total, cold_total = (p.losses[-1].total_loss for p in (cell.painting, cold))
             assert warm_total <= 1.02 * cold_total, (cell.row, label(cell.content_weight))
 
-    def test_begins_with_the_neighbors_picture(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        cells = made(files, tmp_path / "cells", rows=cumulative_layers()[:2], steps=6, weights=(1e-4, 1e-2))
+    def test_begins_with_the_neighbors_picture(self, made: Made, tmp_path: Path) -> None:
+        cells = made(tmp_path / "cells", rows=cumulative_layers()[:2], steps=6, weights=(1e-4, 1e-2))
         by_place = {(cell.row, cell.column): cell for cell in cells}
         assert [(cell.row, cell.column) for cell in cells] == [(0, 1), (0, 0), (1, 1), (1, 0)]
         assert cells[0].painting.recipe.settings["init"] == "content"
@@ -144,66 +144,66 @@ class TestTheCells:
             assert start.name == str(by_place[cell.neighbor].path)
         assert [len(cell.painting.losses) for cell in cells] == [6, 6, 6, 6]
 
-    def test_each_file_can_be_made_again_from_its_recipe(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        for cell in made(files, tmp_path / "cells", steps=12):
+    def test_each_file_can_be_made_again_from_its_recipe(self, made: Made, tmp_path: Path) -> None:
+        for cell in made(tmp_path / "cells", steps=12):
             recipe = Recipe.from_file(cell.path)
             assert recipe == cell.painting.recipe
             again = stylize(recipe.content.name, [style.name for style in recipe.styles], **recipe.settings)
             assert torch.equal(again.tensor, cell.painting.tensor)
 
-    def test_layers_of_a_row_weigh_the_same(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        cells = made(files, tmp_path / "cells", rows=cumulative_layers(), steps=2, weights=(1e-3,))
+    def test_layers_of_a_row_weigh_the_same(self, made: Made, tmp_path: Path) -> None:
+        cells = made(tmp_path / "cells", rows=cumulative_layers(), steps=2, weights=(1e-3,))
         assert [cell.painting.recipe.settings["style_layers"] for cell in cells] == [
             {layer: pytest.approx(1 / len(row)) for layer in row} for row in cumulative_layers()
         ]
 
-    def test_without_rows_the_settings_say_the_layers(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        (cell,) = made(files, tmp_path, steps=2, weights=(1e-3,), style_layers={"relu2_1": 1.0})
+    def test_without_rows_the_settings_say_the_layers(self, made: Made, tmp_path: Path) -> None:
+        (cell,) = made(tmp_path, steps=2, weights=(1e-3,), style_layers={"relu2_1": 1.0})
         assert cell.layers is None
         assert cell.painting.recipe.settings["style_layers"] == {"relu2_1": 1.0}
 
-    def test_stopped_it_keeps_what_is_done(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+    def test_stopped_it_keeps_what_is_done(self, tiny_file: str, files: tuple[Path, Path], tmp_path: Path) -> None:
         heard: list[int] = []
 
-        def callback(record: Any) -> None:
-            heard.append(record.step)
+        def report(event: Event) -> None:
+            if isinstance(event, Progress):
+                heard.append(event.step)
             if heard.count(1) == 3:
                 raise KeyboardInterrupt
 
         cells: list[SweepCell] = []
+        brief = {"size": 48, "steps": 3, "extractor": tiny_file}
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (the loop is what is stopped)
-            for cell in sweep(*files, LAMBDAS, folder=tmp_path / "cells", size=48, steps=3, callback=callback):
+            for cell in sweep(*files, LAMBDAS, folder=tmp_path / "cells", report=report, **brief):
                 cells.append(cell)
         assert [cell.column for cell in cells] == [3, 2]
         assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == ["lambda-1e-2.png", "lambda-1e-3.png"]
 
-    def test_files_that_are_there_are_kept(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+    def test_files_that_are_there_are_kept(self, made: Made, tmp_path: Path) -> None:
         (tmp_path / "lambda-1e-2.png").write_text("precious")
-        with pytest.raises(ImpastoError, match="--force"):
-            made(files, tmp_path, steps=1)
+        with pytest.raises(ImpastoError, match="give force to replace it"):
+            made(tmp_path, steps=1)
         assert (tmp_path / "lambda-1e-2.png").read_text() == "precious"
-        assert len(made(files, tmp_path, steps=1, force=True)) == 4
+        assert len(made(tmp_path, steps=1, force=True)) == 4
 
-    def test_no_folder_is_made_for_a_mistake(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+    def test_no_folder_is_made_for_a_mistake(self, made: Made, tmp_path: Path) -> None:
         with pytest.raises(ImpastoError, match="colour: no such setting"):
-            made(files, tmp_path / "cells", colour="red")
+            made(tmp_path / "cells", colour="red")
         assert not (tmp_path / "cells").exists()
 
 
 class TestFigures:
-    def test_of_both_kinds_of_cell(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        cells = made(files, tmp_path, rows=cumulative_layers()[:1], steps=6, weights=(1e-4, 1e-2))
+    def test_of_both_kinds_of_cell(self, made: Made, tmp_path: Path) -> None:
+        cells = made(tmp_path, rows=cumulative_layers()[:1], steps=6, weights=(1e-4, 1e-2))
         by_place = {(cell.row, cell.column): cell for cell in cells}
         first, second = (figures(cell, by_place) for cell in cells)
         assert first["begins_with"] is None
         assert second["begins_with"] == {"content_weight": 1e-2, "style_layers": ["relu1_1"]}
         assert (first["steps"], second["steps"]) == (6, 6)
         last = cells[1].painting.losses[-1]
-        assert (second["content_loss"], second["style_loss"], second["total_loss"]) == (
-            last.content_loss,
-            last.style_loss,
-            last.total_loss,
-        )
+        assert second["losses"] == last.losses
+        assert list(second["losses"]) == ["content", "style"]
+        assert second["total_loss"] == last.total_loss
         assert second["content_weight"] == 1e-4
 
 
@@ -214,11 +214,9 @@ class TestSheet:
 
     @pytest.mark.parametrize("size", [48, 128, 320])
     @pytest.mark.parametrize("vary", [False, True])
-    def test_even_margins(
-        self, files: tuple[Path, Path], pair: tuple[Tensor, Tensor], tmp_path: Path, size: int, vary: bool
-    ) -> None:
+    def test_even_margins(self, made: Made, pair: tuple[Tensor, Tensor], tmp_path: Path, size: int, vary: bool) -> None:
         rows = cumulative_layers() if vary else (None,)
-        cells = made(files, tmp_path, rows=rows, size=size, steps=1)
+        cells = made(tmp_path, rows=rows, size=size, steps=1)
         sheet = np.asarray(self.draw(pair, rows, cells))
         dark = np.argwhere((sheet < 250).any(-1))
         (top, left), (bottom, right) = dark.min(0), dark.max(0)
@@ -228,10 +226,8 @@ class TestSheet:
         assert 24 <= top <= 40
         assert 24 <= sheet.shape[0] - 1 - bottom <= 32
 
-    def test_what_is_missing_says_so(
-        self, files: tuple[Path, Path], pair: tuple[Tensor, Tensor], tmp_path: Path
-    ) -> None:
-        cells = made(files, tmp_path, steps=1)
+    def test_what_is_missing_says_so(self, made: Made, pair: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+        cells = made(tmp_path, steps=1)
         whole, part = self.draw(pair, (None,), cells), self.draw(pair, (None,), cells[:2])
         assert part.size == whole.size
         difference = np.argwhere((np.asarray(whole) != np.asarray(part)).any(-1))
@@ -239,27 +235,20 @@ class TestSheet:
         assert difference.max(0)[1] < whole.width / 2
 
     def test_words_are_made_of_letters_that_the_font_has(
-        self, files: tuple[Path, Path], pair: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, made: Made, pair: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         drawn: list[str] = []
-        genuine = module.text
-        monkeypatch.setattr(
-            module, "text", lambda words, *rest, **more: drawn.append(words) or genuine(words, *rest, **more)
-        )
-        heads: list[str] = []
-        grid = module.grid
+        genuine = ImageDraw.ImageDraw.text
 
-        def listen(rows: Any, **more: Any):
-            heads.extend(more.get("columns", ()))
-            heads.extend(more.get("heads", ()))
-            heads.extend(cell.label for row in rows for cell in row)
-            return grid(rows, **more)
+        def listen(self: ImageDraw.ImageDraw, place: Any, words: str, *rest: Any, **more: Any) -> None:
+            drawn.append(words)
+            genuine(self, place, words, *rest, **more)
 
-        monkeypatch.setattr(module, "grid", listen)
+        monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
         rows = cumulative_layers()
-        self.draw(pair, rows, made(files, tmp_path, rows=rows, size=48, steps=1))
-        words = "".join(drawn + heads).replace("\n", "")
-        assert "lambda = 1e-5" in heads
+        self.draw(pair, rows, made(tmp_path, rows=rows, size=48, steps=1))
+        assert {"Content weight and style layers", "lambda = 1e-5", "+ relu5_1", "style"} <= set(drawn)
+        words = "".join(drawn)
         font = ImageFont.load_default(20)
         missing = bytes(font.getmask("\uffff"))
         assert [letter for letter in sorted(set(words)) if bytes(font.getmask(letter)) == missing] == []

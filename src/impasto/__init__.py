@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import impasto.forks  # noqa: F401 (watches from here on)
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:

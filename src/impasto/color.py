@@ -14,8 +14,6 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.images import resize
 
-__all__ = ["luminance", "match_color", "match_luminance", "preserve_color"]
-
 # Below this variance a direction of color space is noise (2/255 of standard deviation) and is not blown up to match.
 _NOISE = (2 / 255) ** 2
 

@@ -14,8 +14,6 @@ from annotated_types import Ge, Interval
 from impasto.errors import ImpastoError
 from impasto.settings import MACHINE, About
 
-__all__ = ["FACE_SIDES", "AttributesConfig", "AutoencoderConfig", "ExtractorConfig", "FacesConfig"]
-
 TRAINING, LOSS, NETWORK = "The training", "The loss", "The network"
 
 #: What the networks of faces are made for, in pixels.

@@ -12,8 +12,6 @@ from typing import Any
 from impasto.errors import ImpastoError
 from impasto.files.checkpoint import read_checkpoint, write_checkpoint
 
-__all__ = ["Course", "Step"]
-
 
 @dataclass(frozen=True)
 class Step:

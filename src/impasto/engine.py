@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from impasto.errors import ImpastoError
+from impasto.gallery import resolve
 from impasto.images import check_output_path, image_size, save_image
 from impasto.job import Event, Job, Notice, Progress, Saved, claim_checkpoint
 from impasto.paint import paint
 from impasto.painting import Painting
 from impasto.recipe import Recipe
-
-__all__ = ["Stopped", "run"]
 
 
 class Stopped(Exception):  # noqa: N818 (no error)
@@ -97,9 +96,19 @@ def _saved(job: Job, painting: Painting) -> Saved:
     )
 
 
+def _check_inputs(job: Job) -> None:
+    """Refuse an output that is one of the inputs: it could not be painted again."""
+    output, settings = Path(job.output), job.settings
+    for source in (job.content, *job.styles, settings.init, settings.extractor, settings.model):
+        file = None if source is None else resolve(source)
+        if file is not None and file.exists() and output.exists() and output.samefile(file):
+            raise ImpastoError(f"{job.output} is one of the inputs; name another file")
+
+
 def _check(job: Job, *, resume: bool) -> Path | None:
     """Refuse, before any work, what would fail at its end; the checkpoint's path, where the method has one."""
     job.settings.check_files()
+    _check_inputs(job)
     longest = job.settings.size
     if not longest:
         with suppress(ImpastoError):  # Told when the photograph is read.

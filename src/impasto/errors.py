@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-__all__ = ["ImpastoError"]
-
 #: A setting inside a message, alone or with a value: ``max_pixels``, ``runtime=onnx``, between backquotes.
 _SETTING = re.compile(r"`([a-z_]+)(?:=([^`]+))?`")
 

@@ -24,21 +24,6 @@ from impasto.files.encoding import FORMATS, LARGEST_SIDE, embedded_text, encode
 from impasto.files.hashing import stream_sha256
 from impasto.settings import Settings
 
-__all__ = [
-    "MAX_PIXELS",
-    "Picture",
-    "Source",
-    "check_output_path",
-    "fit_size",
-    "image_size",
-    "listed",
-    "load_image",
-    "read_recipe_text",
-    "resize",
-    "save_image",
-    "to_pil",
-]
-
 #: The most pixels that are decoded unless the caller allows more.
 MAX_PIXELS = Settings.max_pixels
 
@@ -86,14 +71,14 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
     notice; a broken color profile is ignored, with a notice.
 
     Args:
-        source: a path, ``gallery:NAME``, a PIL image, a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], or an array (H, W, 3) of
-            floats in [0, 1] or of uint8.
+        source: a path, ``gallery:NAME``, a PIL image, a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], or an
+            array (H, W, 3) of floats in [0, 1] or of uint8.
         max_pixels: the most pixels to decode; held against the header before anything is decoded.
         role: what to call the picture in messages: content, style, ...
 
     Raises:
-        ImpastoError: missing, not in the gallery, a folder, empty, not an image, damaged, less than 2 pixels wide or high, or more than
-            ``max_pixels``; a tensor of another shape or type, with NaN or Inf, or out of range.
+        ImpastoError: missing, not in the gallery, a folder, empty, not an image, damaged, less than 2 pixels wide or
+            high, or more than ``max_pixels``; a tensor of another shape or type, with NaN or Inf, or out of range.
     """
     if isinstance(source, np.ndarray):
         source = _from_array(source, role)
@@ -263,8 +248,10 @@ def _from_array(array: NDArray[Any], label: str) -> Tensor:
     """(H, W, 3) as a tensor (3, H, W)."""
     if array.ndim != 3 or array.shape[2] != 3:
         raise ImpastoError(f"{label}: an array of shape {array.shape}; give (height, width, 3)")
-    planes = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
-    return planes.float() / 255 if planes.dtype == torch.uint8 else planes
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise ImpastoError(f"{label}: an array of {array.dtype}; give floats in [0, 1], or uint8")
+    planes = torch.from_numpy(np.array(array.transpose(2, 0, 1), np.float32, order="C"))
+    return planes / 255 if array.dtype == np.uint8 else planes
 
 
 def _checked(image: Tensor, label: str, max_pixels: int | None = None, channels: int = 3) -> Tensor:

@@ -13,18 +13,6 @@ from annotated_types import Ge
 from impasto.errors import ImpastoError
 from impasto.settings import OUTPUT, REFINED, About, Settings, check_fields, described
 
-__all__ = [
-    "Event",
-    "Job",
-    "Notice",
-    "Planned",
-    "Progress",
-    "Saved",
-    "checkpoint_of",
-    "claim_checkpoint",
-    "event_from_json",
-]
-
 
 @dataclass(frozen=True)
 class Job:
@@ -40,7 +28,7 @@ class Job:
     content: str
     styles: tuple[str, ...]
     output: str
-    settings: Settings = Settings()
+    settings: Settings = Settings()  # noqa: RUF009 (frozen)
     depth: Annotated[Literal[8, 16], About("Bits a channel; 16 for .png and .tif.", OUTPUT)] = 8
     preview: Annotated[
         str | None, About("Folder for a picture every so many steps.", OUTPUT, REFINED, metavar="DIR")

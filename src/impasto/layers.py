@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["CONTENT_LAYER", "STYLE_LAYERS", "VGG19_CHANNELS"]
-
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 

@@ -18,19 +18,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = [
-    "RELATIVE_CONTENT_SCALE",
-    "Normalization",
-    "blend_grams",
-    "content_loss",
-    "gram_matrix",
-    "style_loss",
-    "style_share",
-    "target_energy",
-    "total_loss",
-    "total_variation",
-]
-
 Normalization = Literal["gatys", "relative"]
 
 #: In the relative normalization both losses are of order 1, while the literature's λ runs from 1e-5 to 1e-2. This

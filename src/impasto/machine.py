@@ -15,18 +15,7 @@ from typing import Literal
 import torch
 
 from impasto.errors import ImpastoError
-
-__all__ = [
-    "forked",
-    "give_memory_back",
-    "has_fast_bf16",
-    "keep_freed_memory",
-    "machine_memory",
-    "own_torch",
-    "resident_memory",
-    "resolve_device",
-    "resolve_precision",
-]
+from impasto.forks import forked
 
 #: Where Linux tells how much memory a container may take: of cgroups in version 2 and 1.
 CONTAINER_LIMITS = (
@@ -36,23 +25,6 @@ CONTAINER_LIMITS = (
 
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
-
-#: Whether this process is the child of one that had loaded this module.
-_forked = False
-
-
-def _after_fork() -> None:
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def forked() -> bool:
-    """Whether this process is the child of a fork of one that had loaded this module."""
-    return _forked
 
 
 @contextmanager
@@ -79,7 +51,7 @@ def own_torch(threads: int | None = None) -> Iterator[None]:
             stack.enter_context(torch.device("cpu"))
         stack.enter_context(torch.random.fork_rng(devices=[]))
         torch.set_default_dtype(torch.float32)
-        wanted = 1 if _forked else threads
+        wanted = 1 if forked() else threads
         if wanted is not None:
             torch.set_num_threads(wanted)
         yield

@@ -16,8 +16,6 @@ from impasto.machine import own_torch
 from impasto.refine.pyramid import fit_style
 from impasto.settings import Settings
 
-__all__ = ["Measurement", "measure"]
-
 
 @dataclass(frozen=True)
 class Measurement:

@@ -18,11 +18,12 @@ from impasto.color import match_color, match_luminance, preserve_color
 from impasto.errors import ImpastoError
 from impasto.features import load_extractor
 from impasto.features.extractor import Extractor
+from impasto.forks import forked
 from impasto.images import Picture, Source, fit_size, listed, load_image, resize
 from impasto.instant.models import Model, find_model, load_painter
 from impasto.instant.passes import Painter, blend, encode, one_pass
 from impasto.job import Event, Notice, Planned, Progress
-from impasto.machine import forked, keep_freed_memory, own_torch, resolve_device, resolve_precision
+from impasto.machine import keep_freed_memory, own_torch, resolve_device, resolve_precision
 from impasto.networks.layers import MULTIPLE
 from impasto.painting import Painting
 from impasto.recipe import Input, Recipe
@@ -32,8 +33,6 @@ from impasto.refine.descend import descend
 from impasto.refine.pyramid import Scale, fit, fit_style, hybrid_plan, plan
 from impasto.refine.space import Space
 from impasto.settings import Settings, size_text
-
-__all__ = ["paint", "style_colors", "stylize"]
 
 CHECKPOINT_SECONDS = 10.0
 #: Where memory is limited, colors are taken from a copy of the photograph no larger than this.

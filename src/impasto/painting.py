@@ -15,8 +15,6 @@ from impasto.recipe import Recipe
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Painting", "Progress"]
-
 
 @dataclass(frozen=True)
 class Painting:

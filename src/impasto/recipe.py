@@ -12,8 +12,6 @@ from impasto import gallery
 from impasto.errors import ImpastoError
 from impasto.files.hashing import file_sha256
 
-__all__ = ["Input", "Recipe", "locate"]
-
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -20,8 +20,6 @@ from annotated_types import Ge, Interval, Le
 from impasto.errors import ImpastoError
 from impasto.layers import CONTENT_LAYER, STYLE_LAYERS, VGG19_CHANNELS
 
-__all__ = ["METHODS", "About", "Settings", "about", "check_fields", "read_size", "size_text"]
-
 METHODS = ("refine", "instant", "hybrid")
 ALL, REFINED, NETWORK = frozenset(METHODS), frozenset({"refine", "hybrid"}), frozenset({"instant", "hybrid"})
 
@@ -368,7 +366,7 @@ def _expected(hint: Any) -> str:
         span = "" if low is None else f" from {low} up" if high is None else f" from {low} to {high}"
         return f"is out of range; give {kind}{span}"
     if get_origin(hint) is tuple:
-        return "cannot be used; give one number from 0 up for each painting"
+        return "cannot be used; give numbers from 0 up"
     if get_origin(hint) is not None:
         return "cannot be used; give layers and their weights, from 0 up"
     return "cannot be used; give text" if hint is str else "cannot be used; give true or false"

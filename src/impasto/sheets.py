@@ -17,8 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["FAINT", "GAP", "INK", "PAPER", "Cell", "beside", "empty", "fitted", "grid", "heat", "page", "stack", "text"]
-
 PAPER, INK, FAINT = (255, 255, 255), (28, 28, 30), (104, 104, 112)
 #: Between two pictures, in pixels; the margin of a page is twice as wide.
 GAP = 12

@@ -33,8 +33,6 @@ from impasto.painting import Painting
 from impasto.settings import Settings
 from impasto.sheets import FAINT, GAP, Cell, beside, empty, fitted, grid, page, text
 
-__all__ = ["SweepCell", "cell_name", "cumulative_layers", "figures", "label", "order", "sweep", "sweep_sheet"]
-
 #: Longest side of a cell's picture on the sheet, in pixels.
 LARGEST = 300
 #: Beside the two images there has to be this much room for the text, in pixels; else it goes below them.

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Tile", "cut", "equal_parts", "even_parts", "whole"]
-
 
 class Tile(NamedTuple):
     """Part of a plane of positions, of which a larger window is looked at.

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -117,7 +116,7 @@ def painted(output: str = "out.png") -> bool:
     """Whether a whole picture lies there, with nothing left beside it."""
     with Image.open(output) as picture:
         picture.load()
-    return not any(name.startswith(output + ".") for name in os.listdir())
+    return not list(Path().glob(f"{output}.*"))
 
 
 #: The commands that train, with what each of them has to be told.

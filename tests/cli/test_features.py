@@ -80,7 +80,7 @@ def test_auto_says_who_looked(run: Run, folder: Path) -> None:
         (("--channel", "relu1_1:9999"), r"--channel: relu1_1 of 'compact' has channels 0 to \d+; 9999 is none"),
         (("--channel", "relu1_1:1", "--layers", "relu1_1"), r"--channel draws that one channel"),
         (("--channel", "relu1_1:1", "--channels", "3"), r"--channel draws that one channel"),
-        (("--channels", "0"), r"'--channels': 0 is not a number from 1 up"),
+        (("--channels", "0"), r"--channels: 0 is out of range; give a whole number from 1 up$"),
         (("--size", "8"), r"--size: at 8 x 6 px nothing is left of the picture at relu5_1, which takes 16 px"),
         (("--extractor", "vgg16"), r"--extractor: 'vgg16' is neither a file nor one of auto, compact, vgg19$"),
         (("--extractor", "vgg19"), r"impasto weights get vgg19"),

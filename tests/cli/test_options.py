@@ -49,7 +49,9 @@ def command_of(received: list[dict[str, Any]], kind: type[Any] = Kinds, **choice
     @small.command(cls=Command)
     @options_of(kind, "settings", **choice)
     def paint(
-        picture: Annotated[str, typer.Argument()], settings: dict[str, Any], loud: Annotated[bool, typer.Option()] = False
+        picture: Annotated[str, typer.Argument()],
+        settings: dict[str, Any],
+        loud: Annotated[bool, typer.Option()] = False,
     ) -> None:
         """Paint."""
         received.append({"picture": picture, "loud": loud, **settings})
@@ -105,7 +107,9 @@ class TestOptionsOf:
     def test_what_was_typed_and_nothing_else(self, parse: Parse, arguments: str, values: dict[str, Any]) -> None:
         received = parse(*arguments.split())
         assert received == values
-        assert {name: type(value) for name, value in received.items()} == {name: type(value) for name, value in values.items()}
+        assert {name: type(value) for name, value in received.items()} == {
+            name: type(value) for name, value in values.items()
+        }
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

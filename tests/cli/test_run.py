@@ -144,7 +144,10 @@ def test_a_real_ctrl_c_of_a_quiet_run(folder: Path) -> None:
     """One line, the code 130, and the checkpoint; nothing else, even with --quiet."""
     command = [*PAINT, "--size", "40", "--steps", "100000", "--extractor", "compact", "--quiet"]
     process = subprocess.Popen(
-        [*command, "--preview", "way", "--preview-every", "1"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*command, "--preview", "way", "--preview-every", "1"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     until = time.monotonic() + 120
     while not Path("way/step-00002.png").exists() and process.poll() is None and time.monotonic() < until:

@@ -2,62 +2,85 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
-from impasto.errors import ImpastoError
-from impasto.features import convert, weights
-from impasto.features.weights import WeightFile
+from impasto.features import weights
 
-from .conftest import Run
+from .conftest import Run, sha256
+
+WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512, 512, 512, 512)
+NUMBERS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
+HOME = Path("home/vgg19.safetensors")
+ADD = ("weights", "add", "mine.pth", "--convention", "caffe")
+
+
+def write_pth(name: str, number: float) -> None:
+    """A file of the right shapes that takes no room: every tensor is one number."""
+    state = {}
+    for index, width, channels in zip(NUMBERS, WIDTHS[:-1], WIDTHS[1:], strict=True):
+        state[f"features.{index}.weight"] = torch.full((1,), number, dtype=torch.float16).expand(channels, width, 3, 3)
+        state[f"features.{index}.bias"] = torch.full((1,), 0.25, dtype=torch.float16).expand(channels)
+    torch.save(state, name)
 
 
 @pytest.fixture
-def vgg19(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Callable[..., None]:
-    """Says what there is of VGG-19."""
-    missing = WeightFile("vgg19", Path("home/vgg19.safetensors"), status="not on this machine: get it")
-    there = replace(missing, exists=True, sha256="ab12", origin="mine.pth", size=80_134_624, status="on this machine")
-
-    def be(exists: bool, **changes: Any) -> None:
-        file = replace(there if exists else missing, **changes)
-        monkeypatch.setattr(weights, "listing", lambda: [file])
-        monkeypatch.setattr(weights, "verify", lambda: [file])
-        monkeypatch.setattr(weights, "find_vgg19", lambda: file.path if file.exists else None)
-
-    be(False)
-    return be
+def mine(folder: Path) -> Path:
+    """mine.pth, in the layout of torchvision."""
+    write_pth("mine.pth", 0.5)
+    return Path("mine.pth")
 
 
-def test_list_where_there_are_none(run: Run, vgg19: Callable[..., None]) -> None:
-    result = run("weights", "list")
-    assert (result.code, result.out, result.err) == (0, "vgg19: not on this machine: get it\n", "")
+@pytest.fixture
+def added(run: Run, mine: Path) -> Path:
+    """mine.pth is kept."""
+    assert run(*ADD, "--quiet").code == 0
+    return kept()
 
 
-def test_list(run: Run, vgg19: Callable[..., None]) -> None:
-    vgg19(True)
-    assert run("weights", "list").out.splitlines() == [
-        "vgg19: on this machine",
-        f"  {Path('home/vgg19.safetensors')} (80.1 MB)",
-        "  made from mine.pth",
-        "  SHA-256 ab12",
-    ]
+def kept() -> Path:
+    return Path.cwd() / HOME
 
 
-def test_list_json(run: Run, folder: Path) -> None:
-    """The real listing, of an empty home: a line for each of them."""
-    lines = [json.loads(line) for line in run("weights", "list", "--json").out.splitlines()]
-    assert [line["name"] for line in lines] == ["vgg19", "compact", "autoencoder"]
-    assert lines[0]["path"] == str(folder / "home" / "vgg19.safetensors")
-    assert lines[0]["exists"] is False
-    assert not (folder / "home").exists()
+def facts(out: str) -> dict[str, dict[str, object]]:
+    """The lines of ``--json`` by name."""
+    return {line["name"]: line for line in map(json.loads, out.splitlines())}
+
+
+class TestList:
+    def test_where_there_are_none(self, run: Run, folder: Path) -> None:
+        result = run("weights", "list")
+        assert (result.code, result.err) == (0, "")
+        assert result.out.splitlines()[0] == (
+            "vgg19: not on this machine: 'impasto weights get vgg19' fetches it, "
+            "'impasto weights add FILE' takes one of yours"
+        )
+        assert not (folder / "home").exists()
+
+    def test_what_is_there(self, run: Run, added: Path) -> None:
+        assert run("weights", "list").out.splitlines()[:4] == [
+            "vgg19: on this machine",
+            f"  {added} ({added.stat().st_size / 1e6:.1f} MB)",
+            "  made from mine.pth",
+            f"  SHA-256 {weights.listing()[0].sha256}",
+        ]
+
+    def test_json(self, run: Run, folder: Path) -> None:
+        """A line for each of them."""
+        listed = facts(run("weights", "list", "--json").out)
+        assert list(listed) == ["vgg19", "compact", "autoencoder"]
+        assert listed["vgg19"]["path"] == str(folder / HOME)
+        assert listed["vgg19"]["exists"] is False
+        assert listed["compact"]["exists"] is True
+        assert not (folder / "home").exists()
 
 
 class TestGet:
     @pytest.fixture
-    def fetched(self, monkeypatch: pytest.MonkeyPatch, vgg19: Callable[..., None]) -> list[bool]:
+    def fetched(self, monkeypatch: pytest.MonkeyPatch, mine: Path) -> list[bool]:
+        """In place of the network, mine.pth comes; whether somebody looked on, for every time."""
         fetched = []
 
         def download(progress: Callable[[int, int | None], None] | None) -> Path:
@@ -65,8 +88,7 @@ class TestGet:
             if progress:
                 for here in range(4_000_000, 24_000_001, 4_000_000):
                     progress(here, 24_000_000)
-            vgg19(True)
-            return Path("home/vgg19.safetensors")
+            return weights.add(mine, "caffe")
 
         monkeypatch.setattr(weights, "download_vgg19", download)
         return fetched
@@ -76,9 +98,9 @@ class TestGet:
         assert result.code == 0
         assert result.err.splitlines() == ["impasto: 12 MB of 24 MB", "impasto: 24 MB of 24 MB"]
         assert result.out.startswith("vgg19: on this machine\n")
+        assert "compact" not in result.out
 
-    def test_not_twice(self, run: Run, fetched: list[bool], vgg19: Callable[..., None]) -> None:
-        vgg19(True)
+    def test_not_twice(self, run: Run, fetched: list[bool], added: Path) -> None:
         result = run("weights", "get", "vgg19")
         assert result.code == 0
         assert result.err == "impasto: vgg19: its weights are here already; --force fetches them again\n"
@@ -93,65 +115,59 @@ class TestGet:
 
     def test_json(self, run: Run, fetched: list[bool]) -> None:
         result = run("weights", "get", "vgg19", "--json")
-        assert json.loads(result.out)["sha256"] == "ab12"
+        assert facts(result.out)["vgg19"]["origin"] == "mine.pth"
         assert result.err == ""
 
-    def test_no_network(self, run: Run, monkeypatch: pytest.MonkeyPatch, vgg19: Callable[..., None]) -> None:
-        def download(progress: object) -> Path:
-            raise ImpastoError("the server cannot be reached; go online")
-
-        monkeypatch.setattr(weights, "download_vgg19", download)
+    def test_no_network(self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("https_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")  # Where nobody listens.
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
         result = run("weights", "get", "vgg19")
         assert result.code == 2
-        assert result.error == "impasto: error: the server cannot be reached; go online"
+        assert result.error.startswith("impasto: error: https://storage.googleapis.com/")
+        assert "impasto weights add FILE" in result.error
+        assert not HOME.exists()
 
 
 class TestAdd:
-    @pytest.fixture
-    def added(self, monkeypatch: pytest.MonkeyPatch, vgg19: Callable[..., None]) -> list[tuple[str, str | None]]:
-        added = []
+    def test_keeps_it(self, run: Run, mine: Path) -> None:
+        result = run(*ADD)
+        assert (result.code, result.err) == (0, "")
+        assert result.out.splitlines()[0] == "vgg19: on this machine"
+        assert "  made from mine.pth" in result.out.splitlines()
+        assert HOME.is_file()
 
-        def add(path: str, convention: str | None) -> Path:
-            added.append((path, convention))
-            vgg19(True)
-            return Path("home/vgg19.safetensors")
-
-        monkeypatch.setattr(weights, "add", add)
-        Path("mine.pth").write_bytes(b"")
-        return added
-
-    def test_keeps_it(self, run: Run, added: list[tuple[str, str | None]]) -> None:
-        result = run("weights", "add", "mine.pth", "--convention", "caffe")
-        assert result.code == 0
-        assert result.out.startswith("vgg19: on this machine\n")
-        assert added == [("mine.pth", "caffe")]
-
-    @pytest.mark.parametrize(("sha256", "code"), [("ab12", 0), ("cd34", 2)])
-    def test_others_are_kept(
-        self,
-        run: Run,
-        added: list[tuple[str, str | None]],
-        vgg19: Callable[..., None],
-        monkeypatch: pytest.MonkeyPatch,
-        sha256: str,
-        code: int,
-    ) -> None:
-        vgg19(True)
-        other = WeightFile("vgg19", Path("mine.pth"), sha256=sha256)
-        monkeypatch.setattr(convert, "read_weights", lambda path, convention: other)
+    def test_a_file_that_does_not_tell_needs_the_convention(self, run: Run, mine: Path) -> None:
         result = run("weights", "add", "mine.pth")
-        assert result.code == code
-        assert added == []
-        if code:
-            assert result.error == (
-                f"impasto: error: {Path('home/vgg19.safetensors')}: other weights are there already; "
-                "add --force to replace them"
-            )
-        assert run("weights", "add", "mine.pth", "--force").code == 0
-        assert added == [("mine.pth", None)]
+        assert result.code == 2
+        assert "--convention" in result.error
+        assert not HOME.exists()
+
+    def test_the_same_again(self, run: Run, added: Path) -> None:
+        before = sha256(HOME)
+        assert run(*ADD).code == 0
+        assert sha256(HOME) == before
+
+    def test_others_are_kept(self, run: Run, added: Path) -> None:
+        before = sha256(HOME)
+        write_pth("mine.pth", 0.125)
+        result = run(*ADD)
+        assert result.code == 2
+        assert result.error == (
+            f"impasto: error: {added}: other weights are there already; add --force to replace them"
+        )
+        assert sha256(HOME) == before
+        assert run(*ADD, "--force").code == 0
+        assert sha256(HOME) != before
+
+    def test_json_and_quiet(self, run: Run, mine: Path) -> None:
+        assert facts(run(*ADD, "--json").out)["vgg19"]["path"] == str(kept())
+        result = run(*ADD, "--quiet")
+        assert (result.code, result.out, result.err) == (0, "", "")
 
     def test_no_weights_at_all(self, run: Run, folder: Path) -> None:
-        """The real reader refuses, and nothing is left in the home."""
+        """The reader refuses, and nothing is left in the home."""
         result = run("weights", "add", "photo.png")
         assert result.code == 2
         assert "photo.png" in result.error
@@ -162,21 +178,33 @@ class TestAdd:
 
 
 class TestVerify:
-    def test_intact(self, run: Run, vgg19: Callable[..., None]) -> None:
-        vgg19(True, intact=True, status="intact")
+    def test_intact(self, run: Run, added: Path) -> None:
         result = run("weights", "verify")
         assert (result.code, result.err) == (0, "")
-        assert result.out.startswith("vgg19: intact\n")
+        assert [line for line in result.out.splitlines() if not line.startswith(" ")] == [
+            "vgg19: intact",
+            "compact: intact",
+            "autoencoder: intact",
+        ]
 
-    def test_none_there(self, run: Run, vgg19: Callable[..., None]) -> None:
-        assert run("weights", "verify").code == 0
+    def test_none_there(self, run: Run, folder: Path) -> None:
+        result = run("weights", "verify")
+        assert (result.code, result.err) == (0, "")
+        assert result.out.startswith("vgg19: not on this machine")
 
-    def test_damaged(self, run: Run, vgg19: Callable[..., None]) -> None:
-        vgg19(True, intact=False, status="cut short")
+    def test_damaged(self, run: Run, added: Path) -> None:
+        with HOME.open("r+b") as file:
+            file.seek(-1000, 2)
+            file.write(b"x" * 500)
         result = run("weights", "verify")
         assert result.code == 2
-        assert "vgg19: cut short" in result.out
+        assert result.out.startswith("vgg19: ")
+        assert "vgg19: intact" not in result.out
         assert result.err == (
-            f"impasto: error: {Path('home/vgg19.safetensors')}: is damaged; "
+            f"impasto: error: {added}: is damaged; "
             "'impasto weights get vgg19 --force' fetches it anew, 'impasto weights add FILE --force' takes yours\n"
         )
+
+    def test_quiet(self, run: Run, folder: Path) -> None:
+        result = run("weights", "verify", "--quiet")
+        assert (result.code, result.out, result.err) == (0, "", "")

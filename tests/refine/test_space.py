@@ -8,20 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.refine import shelf, space
 from impasto.refine.optimizer import LbfgsMemory, State, adam, lbfgs, rate
 from impasto.refine.shelf import StoredVector
-from impasto.refine.space import FARTHEST, IN_MEMORY, ON_DISK
+from impasto.refine.space import FARTHEST, IN_MEMORY, Strips
 from impasto.refine.spectrum import accumulate, precondition
 
 from .conftest import tensor_of, tensors_of
 
-
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many pieces, and a last one that is not full."""
-    monkeypatch.setattr(shelf, "PIECE", 500)
-    monkeypatch.setattr(space, "PIECE", 500)
+#: Many pieces, and a last one that is not full.
+ON_DISK = Strips(500)
 
 
 def noise(seed: int, height: int = 26, width: int = 37) -> Tensor:

@@ -18,8 +18,6 @@ from impasto.cli.options import Command, Debug, spell
 from impasto.cli.report import complain, flush, note, say
 from impasto.errors import ImpastoError
 
-__all__ = ["COMMANDS", "app", "main"]
-
 #: Every command and what it does, as the first sentence of its own help has it.
 COMMANDS = {
     "stylize": "Paint CONTENT, a photograph, in the style of one painting or several.",

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.cli.options import Debug, Force, Quiet, check_files, options_of
+from impasto.cli.options import Debug, Force, Quiet, check_files, options_of, written
 from impasto.cli.report import note, say
 from impasto.errors import ImpastoError
 from impasto.layers import VGG19_CHANNELS
-from impasto.settings import OUTPUT, Settings
+from impasto.settings import Settings
 
 LAYERS = "relu1_1,relu3_1,relu5_1"
 CHANNELS = 16
@@ -23,12 +23,7 @@ _CHANNEL = re.compile(r"(relu[1-5]_[1-4]):(\d{1,6})")
 @options_of(Settings, "settings", only=("extractor", "size", "pooling", "device", "threads", "max_pixels"))
 def features(
     picture: Annotated[str, typer.Argument(metavar="IMAGE", help="The picture to look at.", show_default=False)],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="SHEET", help="The sheet: .png, .jpg, .webp or .tif.", rich_help_panel=OUTPUT
-        ),
-    ],
+    output: Annotated[Path, written("SHEET", "The sheet: .png, .jpg, .webp or .tif.")],
     settings: dict[str, Any],
     layers: Annotated[
         str | None, typer.Option(metavar="LAYER,...", help=f"A section each (default: {LAYERS}).", show_default=False)
@@ -43,7 +38,7 @@ def features(
     ] = None,
     channels: Annotated[
         int | None,
-        typer.Option(metavar="N", help=f"Maps in a section (default: {CHANNELS}).", min=1, show_default=False),
+        typer.Option(metavar="N", help=f"Maps in a section (default: {CHANNELS}).", show_default=False),
     ] = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -54,6 +49,8 @@ def features(
         raise ImpastoError("`channel` draws that one channel; leave `layers` and `channels` out, or `channel`")
     chosen = Settings.check(settings)
     chosen.check_files()
+    if channels is not None and channels < 1:
+        raise ImpastoError(f"{channels} is out of range; give a whole number from 1 up", setting="channels")
     wanted = read_layer_names(LAYERS if layers is None else layers)
     one = None if channel is None else read_channel(channel)
     check_files(picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,23 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from impasto.errors import ImpastoError
-from impasto.settings import DESCENT, LOOK, MACHINE, OUTPUT, described
-
-__all__ = [
-    "Command",
-    "Debug",
-    "Force",
-    "Json",
-    "Output",
-    "Quiet",
-    "Resume",
-    "check_files",
-    "check_weights_out",
-    "check_word_or_file",
-    "one_voice",
-    "options_of",
-    "spell",
-]
+from impasto.settings import DESCENT, LOOK, MACHINE, OUTPUT, About, described
 
 # main() looks for --debug itself: it counts wherever it stands. Declared, it shows in the help.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -38,23 +23,17 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, one object a line, instead of text.", rich_help_panel=OUTPUT)
 ]
-Output = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="OUT",
-        help="The picture: .png, .jpg, .webp or .tif.",
-        show_default=False,
-        rich_help_panel=OUTPUT,
-    ),
-]
 Resume = Annotated[
     bool,
     typer.Option(
         "--resume", help="Go on from the checkpoint beside the output, if there is one.", rich_help_panel=OUTPUT
     ),
 ]
+
+
+def written(metavar: str = "OUT", what: str = "The picture: .png, .jpg, .webp or .tif.") -> Any:
+    """The option that says where a file goes."""
+    return typer.Option("--output", "-o", metavar=metavar, help=what, show_default=False, rich_help_panel=OUTPUT)
 
 
 class Command(TyperCommand):
@@ -102,11 +81,10 @@ def options_of(
         defaults: of this command, where they differ from the fields'.
     """
     chosen = [
-        (item, hint, facts)
-        for item, hint, facts in described(kind)
-        if item.name not in without and (not only or item.name in only)
+        field for field in described(kind) if field[0].name not in without and (not only or field[0].name in only)
     ]
     defaults = dict(defaults or {})
+    added = [_option(*field, defaults) for field in chosen]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
@@ -115,28 +93,6 @@ def options_of(
             for name, item in inspect.signature(command).parameters.items()
             if name != into
         ]
-        added = []
-        for item, hint, facts in chosen:
-            base, read = _readable(hint)
-            default = defaults.get(item.name, item.default)
-            flag = spell(item.name)
-            if base == (bool | None):  # Neither yes nor no: left to the library.
-                flag += f"/{spell('no_' + item.name)}"
-            option = typer.Option(
-                *(name for name in (facts.short, flag) if name),
-                help=ImpastoError(facts.help).spelled(spell),
-                rich_help_panel=facts.panel,
-                metavar=facts.metavar,
-                show_default=default is not None,
-            )
-            shown = default if read is None else None
-            added.append(
-                inspect.Parameter(
-                    item.name, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=Annotated[base, option]
-                )
-            )
-        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        passes_context = "context" in hints
 
         @functools.wraps(command)
         def run(*, context: typer.Context, **values: Any) -> None:
@@ -145,17 +101,37 @@ def options_of(
                 value, read = values.pop(item.name), _readable(hint)[1]
                 if is_typed(context, item.name):
                     settings[item.name] = value if read is None else read(value, item.name)
-            if passes_context:
-                values["context"] = context
-            command(**values, **{into: settings})
+            # Of a command that is decorated twice, the other decorator has use for the context, too.
+            passed = {"context": context} if "context" in hints else {}
+            command(**values, **passed, **{into: settings})
 
-        parameters = [*own, *added] if passes_context else [context, *own, *added]
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        parameters = [*own, *added] if "context" in hints else [context, *own, *added]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {item.name: item.annotation for item in parameters}
         del run.__wrapped__
         return run
 
     return decorate
+
+
+def _option(item: Field[Any], hint: Any, facts: About, defaults: Mapping[str, Any]) -> inspect.Parameter:
+    """A field as a parameter that typer makes an option of."""
+    base, read = _readable(hint)
+    default, flag = defaults.get(item.name, item.default), spell(item.name)
+    if base == (bool | None):  # Neither yes nor no: left to the library.
+        flag += f"/{spell('no_' + item.name)}"
+    option = typer.Option(
+        *(name for name in (facts.short, flag) if name),
+        help=ImpastoError(facts.help).spelled(spell),
+        rich_help_panel=facts.panel,
+        metavar=facts.metavar,
+        show_default=default is not None,
+    )
+    shown = default if read is None else None
+    return inspect.Parameter(
+        item.name, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=Annotated[base, option]
+    )
 
 
 def is_typed(context: typer.Context, name: str) -> bool:

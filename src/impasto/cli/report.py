@@ -14,22 +14,6 @@ from impasto.job import Event, Notice, Planned, Progress, Saved
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
-__all__ = [
-    "Bar",
-    "JsonLines",
-    "Lines",
-    "Reporter",
-    "TimeLeft",
-    "choose",
-    "complain",
-    "duration",
-    "flush",
-    "is_terminal",
-    "note",
-    "say",
-    "say_json",
-]
-
 
 class Reporter:
     """Draws nothing: ``--quiet``, and what the others begin with."""
@@ -150,6 +134,7 @@ class TimeLeft:
         self._pace = 0.0
 
     def __call__(self, record: Progress) -> float:
+        """After this step."""
         if self._first is None:
             # Of a run that goes on, only the average of all the steps before is known.
             self._first, self._pace = record, record.seconds / record.step

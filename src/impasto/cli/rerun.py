@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from impasto import __version__
-from impasto.cli.options import Debug, Json, Quiet, Resume, check_files, one_voice, options_of
+from impasto.cli.options import Debug, Json, Quiet, Resume, check_files, one_voice, options_of, written
 from impasto.cli.run import run_job
 from impasto.errors import ImpastoError
 from impasto.job import Job
@@ -26,9 +26,7 @@ def where(what: str) -> Any:
 @options_of(Job, "rest", only=("depth", "force"), defaults={"depth": None})
 def rerun(
     picture: Annotated[Path, typer.Argument(metavar="OUT", help="A picture that impasto saved.", show_default=False)],
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="AGAIN", help="Where the new one goes.", show_default=False)
-    ],
+    output: Annotated[str, written("AGAIN", "Where the new one goes.")],
     settings: dict[str, Any],
     rest: dict[str, Any],
     content: Annotated[str | None, where("the photograph lies now")] = None,

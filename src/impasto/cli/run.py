@@ -15,8 +15,6 @@ from impasto.job import Job, checkpoint_of
 if TYPE_CHECKING:
     from impasto.recipe import Recipe
 
-__all__ = ["run_job", "stoppable"]
-
 
 def run_job(
     job: Job,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.cli.options import Debug, Json, Output, Quiet, Resume, check_files, one_voice, options_of
+from impasto.cli.options import Debug, Json, Quiet, Resume, check_files, one_voice, options_of, written
 from impasto.cli.run import run_job
 from impasto.job import Job
 from impasto.settings import Settings
@@ -16,10 +16,8 @@ from impasto.settings import Settings
 @options_of(Job, "rest")
 def stylize(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.", show_default=False)],
-    styles: Annotated[
-        list[str], typer.Argument(metavar="STYLE", help="One painting or several.", show_default=False)
-    ],
-    output: Output,
+    styles: Annotated[list[str], typer.Argument(metavar="STYLE", help="One painting or several.", show_default=False)],
+    output: Annotated[str, written()],
     settings: dict[str, Any],
     rest: dict[str, Any],
     resume: Resume = False,

@@ -24,8 +24,6 @@ from impasto.settings import MACHINE, OUTPUT, Settings, check_fields
 if TYPE_CHECKING:
     from impasto.course import Step
 
-__all__ = ["Devices", "Session", "StartFrom", "TrainingReporter", "beside", "source", "trains"]
-
 DATA = "What to learn from"
 
 Out = Annotated[

@@ -25,18 +25,6 @@ from impasto.files.hashing import file_sha256
 from impasto.files.shipped import shipped
 from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 
-__all__ = [
-    "ARCHITECTURE",
-    "FORMAT",
-    "LAYERS",
-    "PIXEL_MEAN",
-    "Architecture",
-    "Compact",
-    "is_compact",
-    "shipped_path",
-    "walk",
-]
-
 #: ``relu5_0`` is no layer of VGG-19: one more convolution where they cost least, for the layer that is hardest to see.
 ARCHITECTURE: Architecture = (
     ("relu1_1", 24),

@@ -29,8 +29,6 @@ from impasto.features.layouts import (
 from impasto.files.atomic import write_atomically
 from impasto.files.hashing import file_sha256
 
-__all__ = ["CONVENTIONS", "FORMAT", "VGG19Weights", "read_weights", "write_weights"]
-
 FORMAT = "impasto-vgg19-1"
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -12,8 +12,6 @@ from urllib.request import Request, urlopen
 from impasto import __version__
 from impasto.errors import ImpastoError
 
-__all__ = ["KERAS_MD5", "KERAS_URL", "fetch"]
-
 KERAS_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
     "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"

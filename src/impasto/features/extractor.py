@@ -14,14 +14,6 @@ from torch.nn import functional as F
 from impasto.errors import ImpastoError
 from impasto.layers import VGG19_CHANNELS
 
-__all__ = [
-    "Architecture",
-    "Chain",
-    "Extractor",
-    "Stage",
-    "channels_last",
-]
-
 #: Convolutions (3 × 3, with a ReLU) in order, each with its output channels. It stands for the layer of VGG-19 of that
 #: name. Sides are halved where the stage, the first digit, changes.
 Architecture = Sequence[tuple[str, int]]

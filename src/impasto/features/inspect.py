@@ -15,8 +15,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.features.extractor import Extractor
 
-__all__ = ["Peak", "ReceptiveField", "activity", "most_active", "peaks", "receptive_field", "saliency", "spread"]
-
 
 @dataclass(frozen=True)
 class ReceptiveField:

@@ -21,16 +21,6 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.layers import VGG19_CHANNELS
 
-__all__ = [
-    "CONVOLUTIONS",
-    "FETCH_AGAIN",
-    "find_layout",
-    "read_keras",
-    "read_metadata",
-    "read_safetensors",
-    "read_torch",
-]
-
 #: Convolution -> (output channels, input channels), in order of depth.
 CONVOLUTIONS: dict[str, tuple[int, int]] = {
     layer.replace("relu", "conv"): (channels, width)

@@ -25,8 +25,6 @@ from impasto.features.inspect import (
 from impasto.images import to_pil
 from impasto.sheets import FAINT, GAP, INK, Cell, beside, fitted, grid, heat, page, stack, text
 
-__all__ = ["channel_sheet", "features_sheet"]
-
 #: Longest sides in pixels of a map, of a crop and of the photograph; maps and crops in a row; peaks of a channel.
 MAP, CROP, PHOTO, ROW, PEAKS = 132, 132, 372, 8, 8
 #: What a crop shows where the receptive field reaches beyond the picture.

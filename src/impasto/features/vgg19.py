@@ -16,8 +16,6 @@ from impasto.features.extractor import Chain
 from impasto.features.layouts import CONVOLUTIONS
 from impasto.layers import VGG19_CHANNELS
 
-__all__ = ["POOLINGS", "VGG19"]
-
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "avg": F.avg_pool2d}
 
 

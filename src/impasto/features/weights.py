@@ -17,8 +17,6 @@ from impasto.features.download import KERAS_MD5, KERAS_URL, fetch
 from impasto.files.hashing import file_sha256
 from impasto.files.shipped import shipped
 
-__all__ = ["WeightFile", "add", "download_vgg19", "find_vgg19", "home", "listing", "verify"]
-
 GET_IT = "'impasto weights get vgg19' fetches it, 'impasto weights add FILE' takes one of yours"
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from impasto.errors import ImpastoError
 
-__all__ = ["write_atomically"]
-
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
     """Write ``data`` beside ``path``, flush it to the disk, and rename it: ``path`` holds all of it or what it held.

@@ -18,8 +18,6 @@ from impasto.files.atomic import write_atomically
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Filed", "halved", "pack", "read_card"]
-
 KEY = "impasto"
 
 

@@ -13,8 +13,6 @@ import torch
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
-
 DAMAGES = (OSError, EOFError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
 
 Named = Mapping[str, Any]

@@ -21,8 +21,6 @@ from impasto.errors import ImpastoError
 from impasto.files.deep import read_16_bit, read_tiff, to_unit
 from impasto.files.srgb import Pixels, Samples, to_pixels
 
-__all__ = ["decode_file", "decode_pil", "open_file", "open_image"]
-
 #: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 SMALLEST_SIDE = 2

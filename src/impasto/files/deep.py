@@ -14,8 +14,6 @@ from PIL import Image
 from impasto.errors import ImpastoError
 from impasto.files.srgb import Samples
 
-__all__ = ["read_16_bit", "read_tiff", "to_unit"]
-
 Array = NDArray[Any]
 
 _UNCOMPRESSED, _DEFLATE = 1, (8, 32946)

@@ -21,8 +21,6 @@ from PIL import Image, PngImagePlugin
 
 from impasto.files.srgb import srgb_profile
 
-__all__ = ["FORMATS", "LARGEST_SIDE", "embedded_text", "encode"]
-
 Array = NDArray[Any]
 
 #: Endings and what they stand for.

@@ -6,8 +6,6 @@ import hashlib
 from pathlib import Path
 from typing import IO
 
-__all__ = ["file_sha256", "stream_sha256"]
-
 
 def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""

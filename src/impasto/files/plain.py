@@ -13,8 +13,6 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.files.decoding import FORMATS
 
-__all__ = ["read_rgb", "to_tensor"]
-
 # Photographs of a data set are far smaller; what claims more would fill the memory.
 _MAX_PIXELS = 64_000_000
 

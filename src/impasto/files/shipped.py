@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-__all__ = ["shipped"]
-
 
 def shipped(name: str) -> Path:
     """The file of ``compact`` or ``autoencoder``; its card lies beside it."""

@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-__all__ = ["Pixels", "Samples", "srgb_profile", "to_pixels"]
-
 Array = NDArray[Any]
 
 

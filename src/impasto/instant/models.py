@@ -18,8 +18,6 @@ from impasto.networks.autoencoder import AutoEncoder, Code
 from impasto.networks.moments import Moments
 from impasto.recipe import Input
 
-__all__ = ["Model", "TorchPainter", "find_model", "load_painter", "shipped_path"]
-
 
 @dataclass(frozen=True)
 class Model:

@@ -29,8 +29,6 @@ from impasto.networks.moments import Moments, moments
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = ["FORMAT", "OnnxPainter", "export"]
-
 FORMAT = "impasto-autoencoder-onnx-1"
 OPSET = 17
 

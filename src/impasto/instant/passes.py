@@ -20,8 +20,6 @@ from impasto.networks.layers import MULTIPLE, pad
 from impasto.networks.moments import Moments, moments, pool_moments
 from impasto.tiles import Tile, cut, equal_parts
 
-__all__ = ["TILE", "Painter", "blend", "encode", "one_pass"]
-
 #: Side of a tile, in pixels, without its surroundings; a multiple of :data:`MULTIPLE`.
 TILE = 768
 

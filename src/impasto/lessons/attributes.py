@@ -29,8 +29,6 @@ from impasto.lessons.showing import deal, moved
 from impasto.machine import own_torch
 from impasto.networks.learning import one_cycle
 
-__all__ = ["AttributeNet", "balanced_loss", "predict", "train"]
-
 #: Rarer than this is weighed as if it were not: one face would pull as hard as a hundred others.
 RAREST = 0.01
 

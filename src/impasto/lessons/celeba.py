@@ -28,8 +28,6 @@ from impasto.errors import ImpastoError
 from impasto.files.plain import read_rgb, to_tensor
 from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
 
-__all__ = ["ATTRIBUTES", "SPLITS", "CelebA", "read_celeba", "square_of"]
-
 #: The 40 attributes, in the order of the release.
 # fmt: off
 ATTRIBUTES = (

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from impasto.features.extractor import Extractor
 
-__all__ = ["FEATURES", "Yardstick", "face_features", "kernel_distance"]
-
 #: Low, middle and high: texture counts as parts of a face do.
 FEATURES = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")
 

@@ -18,8 +18,6 @@ from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 from impasto.lessons.celeba import ATTRIBUTES
 
-__all__ = ["DRAWN", "draw_face", "draw_faces"]
-
 Color = tuple[int, int, int]
 
 #: The attributes that are drawn, each with its share of the faces. A hat or a bald head leaves no bangs.

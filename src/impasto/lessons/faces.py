@@ -32,8 +32,6 @@ from impasto.lessons.showing import deal, moved
 from impasto.machine import own_torch
 from impasto.networks.learning import running_mean
 
-__all__ = ["FacesResult", "read_faces", "train"]
-
 HELD = 5  # Every fifth face is held back, to measure with.
 MEASURED = 500  # Faces that are measured, at most: generated ones, held ones, and ones of the training.
 SHEET, ROW, STRIPS, STRIP = 64, 8, 6, 9  # Faces of a sheet and of its rows; strips, and faces of each.

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from impasto.files.cards import Filed
 from impasto.networks.discriminator import DownBlock
 
-__all__ = ["FaceDiscriminator", "FaceGenerator", "between", "latents", "sheet"]
-
 #: Side of the smallest maps: the first of the generator and the last of the discriminator.
 SMALLEST = 4
 #: From here on, channels grow no more where the maps get smaller.

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from impasto.errors import ImpastoError
 
-__all__ = ["FolderOfPictures", "ZipOfPictures", "find_pictures"]
-
 _ENDINGS = (".jpg", ".jpeg", ".png")
 _NAME = "img_align_celeba"
 # No face takes more; a zip that claims it would fill the memory.

@@ -14,8 +14,6 @@ from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 
-__all__ = ["Scores", "average_precision", "linear_on_pixels", "majority", "score"]
-
 #: Strengths of the ridge that the linear model chooses from, in units of the pixels' mean variance.
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 #: The linear model sees the faces at this many pixels at most: finer ones cost much and tell it no more.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["deal", "moved"]
-
 
 def deal(count: int, batch: int, step: int, seed: int, dice: torch.Generator) -> Tensor:
     """The faces of a step (0-based), by index; ``dice`` is left with a seed for what else is random in that step.

@@ -50,8 +50,6 @@ from impasto.networks.layers import (
 )
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
 
-__all__ = ["AutoEncoder", "Code", "blend_codes"]
-
 #: Of three channels, and grayish pictures have little color: their transport can and has to do with a small ridge.
 COLOR_RIDGE = 2e-3
 

@@ -17,8 +17,6 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from impasto.networks.layers import SLOPE
 
-__all__ = ["Critic", "DownBlock", "critic_loss", "painter_loss", "verdicts"]
-
 
 class DownBlock(nn.Module):
     """Half the side: a 4 × 4 convolution of stride 2 and leaky ReLU. The discriminator of faces has the same blocks.

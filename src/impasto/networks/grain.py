@@ -8,8 +8,6 @@ from torch import Tensor
 
 from impasto.networks.layers import MULTIPLE
 
-__all__ = ["PERIOD", "cut_grain", "grain_corner", "noise"]
-
 #: Pixels after which the grain repeats, in both directions; a multiple of :data:`MULTIPLE`.
 PERIOD = 512
 

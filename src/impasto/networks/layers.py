@@ -9,20 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = [
-    "GAIN",
-    "MULTIPLE",
-    "SLOPE",
-    "Block",
-    "Convolution",
-    "Linear",
-    "Weight",
-    "apply_map",
-    "clamp",
-    "enlarge",
-    "pad",
-]
-
 #: Sides are padded to a multiple of this; the corners of tiles have to be multiples of it.
 MULTIPLE = 16
 

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel
 
-__all__ = ["one_cycle", "running_mean"]
-
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 

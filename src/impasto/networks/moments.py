@@ -16,8 +16,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Moments", "blend_moments", "full_precision", "matrix_roots", "moments", "pool_moments", "transport"]
-
 #: This share of a covariance's mean variance is added to its diagonal: directions that hardly vary are not blown up.
 #: The square of what it leaves of the smallest eigenvalue has to stand clear of float32's rounding.
 RIDGE = 0.02

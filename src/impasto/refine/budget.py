@@ -19,8 +19,6 @@ from impasto.refine.pyramid import fit, fit_style
 from impasto.refine.space import IN_MEMORY, ON_DISK, Space
 from impasto.settings import size_text
 
-__all__ = ["Budget", "Tiling", "limited", "space_for"]
-
 #: One vector of the optimizer: three numbers of four bytes a pixel.
 VECTOR = 12
 #: What there is whatever the size: code, kernels' scratch, and holes between blocks.

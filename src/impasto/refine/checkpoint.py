@@ -19,8 +19,6 @@ from impasto.refine.optimizer import AdamMemory, LbfgsMemory, Pair, State
 from impasto.refine.shelf import pieces
 from impasto.refine.space import IN_MEMORY, Space, Vector
 
-__all__ = ["Position", "read_checkpoint", "write_checkpoint"]
-
 FORMAT = "impasto-checkpoint-2"
 
 

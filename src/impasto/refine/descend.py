@@ -23,8 +23,6 @@ from impasto.refine.spectrum import LIMITS
 from impasto.refine.tiled import Tiled
 from impasto.settings import Settings
 
-__all__ = ["descend"]
-
 #: Steps after which memory between blocks is given back, where there are no tiles: what the optimizer remembers comes
 #: to lie in the room of larger blocks, which then find another place, and the process grows from step to step.
 TIDY = 5

@@ -17,8 +17,6 @@ from impasto.refine.terms import PIXELS, Content, Gram, Term, TotalVariation, gr
 from impasto.settings import Settings
 from impasto.tiles import Tile, whole
 
-__all__ = ["Look", "Losses", "Objective", "View", "Whole", "add_share"]
-
 #: Is shown the maps (1, C, h, w) of a tile of a layer, in the precision of losses.
 Look = Callable[[str, Tile, Tensor], None]
 

@@ -15,8 +15,6 @@ from torch import Tensor
 from impasto.refine.space import IN_MEMORY, Space, Vector
 from impasto.refine.spectrum import LIMITS
 
-__all__ = ["AdamMemory", "LbfgsMemory", "Pair", "State", "adam", "lbfgs", "rate"]
-
 #: Adam's steps in pixel values (black is 0, white is 1): from the first to the last step of a scale.
 FIRST_RATE, LAST_RATE = 0.03, 0.006
 BETAS = (0.9, 0.99)

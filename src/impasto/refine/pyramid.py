@@ -16,8 +16,6 @@ from torch.nn import functional as F
 
 from impasto.images import fit_size, resize
 
-__all__ = ["Scale", "carry_over", "default_steps", "enlarge", "fit", "fit_style", "hybrid_plan", "plan"]
-
 #: The picture starts at the size of the form size / 2^k that lies between this and its double.
 SMALLEST = 48
 #: Default steps by the longest side of a scale; between two entries, in between.

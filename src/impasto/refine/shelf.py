@@ -18,16 +18,14 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 
-__all__ = ["StoredMaps", "StoredPile", "StoredVector", "pieces"]
-
 #: Numbers that are worked on at a time.
 PIECE = 1 << 21
 
 
-def pieces(count: int) -> Iterator[tuple[int, int]]:
-    """Beginnings and ends of pieces that cover ``count`` numbers."""
-    for start in range(0, count, PIECE):
-        yield start, min(start + PIECE, count)
+def pieces(count: int, piece: int = PIECE) -> Iterator[tuple[int, int]]:
+    """Beginnings and ends of pieces of ``piece`` numbers that cover ``count`` of them."""
+    for start in range(0, count, piece):
+        yield start, min(start + piece, count)
 
 
 class _Stored:

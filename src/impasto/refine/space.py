@@ -16,8 +16,6 @@ from impasto.refine import spectrum
 from impasto.refine.pyramid import carry_over
 from impasto.refine.shelf import PIECE, StoredVector, pieces
 
-__all__ = ["FARTHEST", "HISTORY", "IN_MEMORY", "ON_DISK", "Rule", "Space", "Vector"]
-
 #: How many pairs of displacement and gradient change L-BFGS remembers.
 HISTORY = 10
 #: The same where they are on the disk, where each takes 24 bytes a pixel.
@@ -86,9 +84,15 @@ class Strips(Space):
     """What is remembered is on the disk. The picture and its gradient, in whose place the next picture comes, are not.
 
     Inner products are summed in a fixed order. A Fourier transform takes a third of the room of a vector.
+
+    Args:
+        piece: numbers that are worked on at a time.
     """
 
     history = DISK_HISTORY
+
+    def __init__(self, piece: int = PIECE) -> None:
+        self.piece = piece
 
     def keep(self, tensor: Tensor) -> Vector:
         return StoredVector.of(tensor)
@@ -103,7 +107,7 @@ class Strips(Space):
         place = (centers - 0.5).clamp_(0, old_height - 1)
         above = place.floor().long()
         below = (above + 1).clamp_(max=old_height - 1)
-        step = max(1, PIECE // max(width, old_width))
+        step = max(1, self.piece // max(width, old_width))
         for channel in range(3):
             for top in range(0, height, step):
                 rows = slice(top, min(top + step, height))
@@ -118,28 +122,30 @@ class Strips(Space):
 
     def minus(self, tensor: Tensor, kept: Vector) -> Vector:
         difference = StoredVector(tensor.shape, tensor.dtype, tensor.device)
-        for start, stop in pieces(tensor.numel()):
+        for start, stop in pieces(tensor.numel(), self.piece):
             difference.write(start, _piece(tensor, start, stop) - _piece(kept, start, stop))
         return difference
 
     def dot(self, a: Vector, b: Vector) -> float:
         return sum(
             torch.dot(_piece(a, start, stop), _piece(b, start, stop)).item()
-            for start, stop in pieces(torch.Size(a.shape).numel())
+            for start, stop in pieces(torch.Size(a.shape).numel(), self.piece)
         )
 
     def free(self, image: Tensor, gradient: Tensor) -> Tensor:
-        for start, stop in pieces(image.numel()):
+        for start, stop in pieces(image.numel(), self.piece):
             part = _piece(gradient, start, stop)
             part.masked_fill_(_stuck(_piece(image, start, stop), part), 0)
         return gradient
 
     def size(self, tensor: Tensor) -> float:
-        total = sum(_piece(tensor, start, stop).abs().sum().item() for start, stop in pieces(tensor.numel()))
+        total = sum(
+            _piece(tensor, start, stop).abs().sum().item() for start, stop in pieces(tensor.numel(), self.piece)
+        )
         return total / tensor.numel()
 
     def add(self, tensor: Tensor, kept: Vector, factor: float) -> None:
-        for start, stop in pieces(tensor.numel()):
+        for start, stop in pieces(tensor.numel(), self.piece):
             _piece(tensor, start, stop).add_(_piece(kept, start, stop), alpha=factor)
 
     def accumulate(self, known: Tensor | None, s: Vector, y: Vector) -> Tensor:
@@ -148,8 +154,8 @@ class Strips(Space):
         for vector in (s, y):
             energies = torch.zeros(3, spectrum.RINGS, dtype=torch.float64)
             for axis in range(3):
-                waves = _rows_transformed(vector, axis)
-                for columns, ring, share in _ring_blocks(waves, height, width):
+                waves = _rows_transformed(vector, axis, self.piece)
+                for columns, ring, share in _ring_blocks(waves, height, width, self.piece):
                     energy = torch.fft.fft(waves[:, columns], dim=0, norm="ortho").abs().square()
                     # Twice, as rfft keeps half; but for the columns that are their own mirror images.
                     mirrored = torch.arange(columns.start, columns.stop, device=energy.device)
@@ -169,12 +175,12 @@ class Strips(Space):
         change_of = F.pad(inverse / most - 1, (0, 1))
         # The axes are at right angles: what one of them gains does not show on the others.
         for axis in range(3):
-            waves = _rows_transformed(tensor, axis)
-            for columns, ring, share in _ring_blocks(waves, height, width):
+            waves = _rows_transformed(tensor, axis, self.piece)
+            for columns, ring, share in _ring_blocks(waves, height, width, self.piece):
                 block = torch.fft.fft(waves[:, columns], dim=0, norm="ortho")
                 block *= torch.lerp(change_of[axis][ring], change_of[axis][ring + 1], share).view(height, -1)
                 waves[:, columns] = torch.fft.ifft(block, dim=0, norm="ortho")
-            for top, bottom in _row_strips(height, width):
+            for top, bottom in _row_strips(height, width, self.piece):
                 change = torch.fft.irfft(waves[top:bottom], n=width, norm="ortho")
                 tensor[0, :, top:bottom] += axes[axis, :, None, None] * change
         return tensor
@@ -186,7 +192,7 @@ class Strips(Space):
         self, rule: Rule, image: Tensor, gradient: Tensor, vectors: tuple[Vector, ...]
     ) -> tuple[Tensor, tuple[Vector, ...]]:
         kept: list[StoredVector] = []
-        for start, stop in pieces(image.numel()):
+        for start, stop in pieces(image.numel(), self.piece):
             before = tuple(_piece(vector, start, stop) for vector in vectors)
             part, after = rule(_piece(image, start, stop), _piece(gradient, start, stop), before)
             kept = kept or [StoredVector(image.shape, image.dtype, image.device) for _ in after]
@@ -214,17 +220,17 @@ def _stuck(image: Tensor, gradient: Tensor) -> Tensor:
     return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
 
 
-def _row_strips(height: int, width: int) -> Iterator[tuple[int, int]]:
-    step = max(1, PIECE // (3 * width))
+def _row_strips(height: int, width: int, piece: int) -> Iterator[tuple[int, int]]:
+    step = max(1, piece // (3 * width))
     for top in range(0, height, step):
         yield top, min(top + step, height)
 
 
-def _rows_transformed(vector: Vector, axis: int) -> Tensor:
+def _rows_transformed(vector: Vector, axis: int, piece: int) -> Tensor:
     """The Fourier transform of every row, (h, w // 2 + 1) complex, of a color axis."""
     height, width = vector.shape[-2:]
     waves = torch.empty(height, width // 2 + 1, dtype=torch.complex64, device=vector.device)
-    for top, bottom in _row_strips(height, width):
+    for top, bottom in _row_strips(height, width, piece):
         parts = [_piece(vector, (c * height + top) * width, (c * height + bottom) * width) for c in range(3)]
         rows = torch.stack(parts)
         mixed = (spectrum.axes(rows)[axis] @ rows).view(-1, width)
@@ -232,9 +238,9 @@ def _rows_transformed(vector: Vector, axis: int) -> Tensor:
     return waves
 
 
-def _ring_blocks(waves: Tensor, height: int, width: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+def _ring_blocks(waves: Tensor, height: int, width: int, piece: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Blocks of columns; for each frequency, the lower of its two rings, and how far it belongs to the other one."""
-    step = max(1, PIECE // height)
+    step = max(1, piece // height)
     for left in range(0, waves.shape[1], step):
         columns = slice(left, min(left + step, waves.shape[1]))
         place = spectrum.places(height, width, waves.device, columns)

@@ -16,8 +16,6 @@ from torch import Tensor
 
 from impasto.losses import Normalization
 
-__all__ = ["LIMITS", "RINGS", "accumulate", "axes", "fade", "inverse_curvature", "places", "precondition"]
-
 #: Rings of spatial frequency, from one wave per picture to the finest checkerboard, in equal ratios.
 RINGS = 10
 #: How much of what was known stays when a new pair comes.

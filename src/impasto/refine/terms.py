@@ -18,30 +18,25 @@ from impasto.losses import SMALLEST_ENERGY, Normalization, content_loss, gram_ma
 from impasto.refine.shelf import StoredMaps
 from impasto.tiles import Tile
 
-__all__ = ["PIXELS", "Content", "Gram", "Term", "TotalVariation", "gram_share"]
-
 #: The layer of terms that look at the picture itself. What is shown to them of a tile reaches one row and one column
 #: further, where there are any.
 PIXELS = "pixels"
 
 
 class Term(Protocol):
-    """One summand of the loss.
-
-    Attributes:
-        name: of the loss that it is part of: ``content``, ``style``, ``total variation``.
-        layer: whose maps it looks at, or :data:`PIXELS`.
-        weight: within the loss of that name.
-    """
+    """One summand of the loss."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the loss that it is part of: ``content``, ``style``, ``total variation``."""
 
     @property
-    def layer(self) -> str: ...
+    def layer(self) -> str:
+        """Whose maps it looks at, or :data:`PIXELS`."""
 
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float:
+        """Within the loss of that name."""
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """What ``tile`` adds to the statistic, from its ``maps`` (1, C, h, w) in float32 or float64."""

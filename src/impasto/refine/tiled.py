@@ -31,8 +31,6 @@ from impasto.refine.shelf import StoredMaps, StoredPile
 from impasto.refine.terms import PIXELS
 from impasto.tiles import Tile, cut, even_parts
 
-__all__ = ["Tiled"]
-
 #: From this stage on, counted from 0, maps are kept on the disk; but not of a GPU, which computes faster than it reads.
 KEPT_FROM = 3
 #: Rows of the picture that terms of the pixels are shown at a time.

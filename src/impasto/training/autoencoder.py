@@ -37,8 +37,6 @@ from impasto.training.journal import Journal
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["critic_path", "train"]
-
 LAYERS = [CONTENT_LAYER, *STYLE_LAYERS]
 SHEET_PAIRS = 6  # at most
 

@@ -23,8 +23,6 @@ from impasto.training.data import crops
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Batch", "draw_batches", "measure_output"]
-
 
 @dataclass
 class Batch:

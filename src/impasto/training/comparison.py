@@ -15,8 +15,6 @@ from impasto.losses import content_loss, style_loss, total_loss
 from impasto.networks.moments import full_precision
 from impasto.training.student import Student
 
-__all__ = ["Comparison", "feature_errors", "layer_errors", "pixel_gradient"]
-
 
 class Comparison(nn.Module):
     """What the student gets wrong in a batch, in one forward pass, as several devices need it."""

@@ -12,8 +12,6 @@ from torch.nn import functional as F
 from impasto.errors import ImpastoError
 from impasto.files.plain import read_rgb, to_tensor
 
-__all__ = ["augment", "crops", "list_images", "read_images"]
-
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 

@@ -14,8 +14,6 @@ from impasto.machine import resolve_precision
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["start"]
-
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 Config = TypeVar("Config", AutoencoderConfig, ExtractorConfig)

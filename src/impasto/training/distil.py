@@ -38,8 +38,6 @@ from impasto.training.student import Student, export, read_start
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["train"]
-
 #: The file has the mean of the weights, over the last so many steps in effect.
 MEAN_OF = 500
 

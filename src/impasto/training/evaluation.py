@@ -19,8 +19,6 @@ from impasto.losses import content_loss, gram_matrix, style_share
 from impasto.networks.discriminator import verdicts
 from impasto.refine.pyramid import fit_style
 
-__all__ = ["Accuracy", "Scores", "evaluate", "judge_critic", "validation_pairs"]
-
 
 @dataclass(frozen=True)
 class Accuracy:

@@ -20,8 +20,6 @@ from impasto.features.compact import LAYERS, walk
 from impasto.features.extractor import Extractor
 from impasto.training.student import Student
 
-__all__ = ["fit_stem", "fit_to_teacher", "fit_to_weights"]
-
 #: Positions that a least-squares problem sees for each of its unknowns, and rounds of a nonlinear one.
 SAMPLES, ROUNDS = 24, 60
 RIDGE = 2e-3

@@ -12,8 +12,6 @@ from torch.nn import functional as F
 
 from impasto.images import save_image
 
-__all__ = ["Journal", "sheet"]
-
 GAP = 4  # pixels between pictures
 
 

@@ -15,8 +15,6 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.layers import VGG19_CHANNELS
 
-__all__ = ["Memory"]
-
 
 class Memory:
     """Crops and the teacher's maps of them, in files that are read where they lie.

@@ -18,8 +18,6 @@ from impasto.refine.pyramid import plan
 from impasto.settings import Settings
 from impasto.training.student import Student, fold
 
-__all__ = ["KEPT", "paint", "paint_pairs"]
-
 #: Pictures that are kept of a painting: one on the way, at the finest scale, and the finished one.
 KEPT = 2
 #: Every second painting has the default λ; the others draw theirs between almost pure texture and hardly touched, as

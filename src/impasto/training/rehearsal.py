@@ -25,8 +25,6 @@ from impasto.training.student import TAUGHT, Student
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Rehearsal"]
-
 #: How many paintings are remembered; the oldest, of the least trained painter, go first.
 PAINTED_KEPT = 250
 EACH = KEPT + 1  # rows of a painting: its pictures, and the style as the last one

@@ -17,8 +17,6 @@ from impasto.files.atomic import write_atomically
 from impasto.files.cards import halved, pack
 from impasto.layers import VGG19_CHANNELS
 
-__all__ = ["FROZEN", "TAUGHT", "Student", "export", "fold", "read_start"]
-
 #: The last layer that does not train, and those of the metric that do.
 FROZEN = "relu2_1"
 TAUGHT = tuple(layer for layer in LAYERS if layer > FROZEN)
