@@ -121,18 +121,13 @@ def painted(output: str = "out.png") -> bool:
 
 #: The commands that train, with what each of them has to be told.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "attributes": ("train", "attributes", "--data", "drawn", "--out", "new.safetensors"),
-    "faces": ("train", "faces", "--data", "drawn", "--out", "new.safetensors"),
-    "autoencoder": (
-        "train",
-        "autoencoder",
-        *["--content", "photos", "--style", "paintings", "--out", "new.safetensors"],
-    ),
-    "extractor": (
-        "train",
-        "extractor",
-        *["--data", "photos", "--teacher", "compact.safetensors", "--out", "new.safetensors"],
-    ),
+    name: ("train", name, *given, "--out", "new.safetensors")
+    for name, given in {
+        "attributes": ("--data", "drawn"),
+        "faces": ("--data", "drawn"),
+        "autoencoder": ("--content", "photos", "--style", "paintings"),
+        "extractor": ("--data", "photos", "--teacher", "compact.safetensors"),
+    }.items()
 }
 
 

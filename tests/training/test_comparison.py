@@ -6,8 +6,9 @@ from teacher import NARROW, Teacher
 from torch import Tensor
 
 from impasto.features.compact import LAYERS, Compact
-from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
-from impasto.refine.objective import Objective, Weights
+from impasto.layers import STYLE_LAYERS
+from impasto.refine.objective import Objective, Whole
+from impasto.settings import Settings
 from impasto.training.comparison import Comparison, layer_errors, pixel_gradient
 from impasto.training.initialize import fit_stem, fit_to_teacher
 from impasto.training.student import Student
@@ -43,8 +44,7 @@ def test_pixel_gradient_is_that_of_the_refinement() -> None:
     """Of the first of two pictures, whose content and style are the second."""
     extractor = Compact.from_file()
     one, two = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    weights = Weights(1e-3, {CONTENT_LAYER: 1.0}, dict.fromkeys(STYLE_LAYERS, 0.2), (1.0,))
-    wanted, _ = Objective(extractor, two, [two], weights)(one)
+    wanted, _ = Objective.of(Settings(content_weight=1e-3), (1.0,), two, [two], Whole(extractor))(one)
     found = pixel_gradient(extractor, torch.cat([one, two]))[:1]
     torch.testing.assert_close(2 * found, wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max().item())
 

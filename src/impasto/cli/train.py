@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli.options import check_word_or_file
-from impasto.cli.training import Devices, Session, StartFrom, source, trains
+from impasto.cli.training import Devices, Session, StartFrom, beside, source, trains
 from impasto.configs import LOSS, AttributesConfig, AutoencoderConfig, ExtractorConfig, FacesConfig
 from impasto.errors import ImpastoError
 from impasto.settings import OUTPUT
@@ -34,12 +34,12 @@ def attributes(
     """
     check_folder(data, "data", "img_align_celeba")
     out = session.out
-    with session.running() as (device, course):
+    with session.running() as around:
         from impasto.files.atomic import write_atomically
         from impasto.lessons.attributes import train
         from impasto.lessons.celeba import read_celeba
 
-        scores = train(session.config, read_celeba(data), out, device=device, course=course)
+        scores = train(session.config, read_celeba(data), out, **around)
     table = scores.to_json()
     write_atomically(out.with_suffix(".json"), (json.dumps(table, indent=1) + "\n").encode())
     write_atomically(out.with_suffix(".txt"), scores.to_text().encode())
@@ -57,13 +57,7 @@ def faces(
         source("Folder with CelebA's img_align_celeba or its zip in it, or any folder or zip of faces.", "DIR|ZIP"),
     ],
     samples: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder for sheets of faces and strips between them (default: beside --out).",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
+        Path | None, beside("Folder for sheets of faces and strips between them (default: beside --out).")
     ] = None,
 ) -> None:
     """Train a GAN on faces. Sheets and a distance from real faces show how far it is.
@@ -73,12 +67,12 @@ def faces(
     if not data.exists():
         raise ImpastoError(f"{data} is not there; name a folder with faces in it", setting="data")
     sheets = session.beside(samples, "samples")
-    with session.running() as (device, course):
+    with session.running() as around:
         from impasto.features import load_extractor
         from impasto.lessons.faces import read_faces, train
 
         images, compact = read_faces(data), load_extractor("compact")
-        result = train(session.config, images, compact, session.out, device=device, samples=sheets, course=course)
+        result = train(session.config, images, compact, session.out, samples=sheets, **around)
     session.tell(
         {"samples": str(sheets), "distance": result.distance, "before": result.before, "floor": result.floor},
         f"The generator is in {session.out}, sheets in {sheets}. Its faces are {result.distance:.3f} from real ones "
@@ -105,13 +99,7 @@ def autoencoder(
     ] = "auto",
     start_from: StartFrom = None,
     journal: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder for curves (TensorBoard) and sheets of samples (default: beside --out).",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
+        Path | None, beside("Folder for curves (TensorBoard) and sheets of samples (default: beside --out).")
     ] = None,
     devices: Devices = 1,
 ) -> None:
@@ -129,30 +117,21 @@ def autoencoder(
     check_folder(style, "style", "paintings")
     check_start(start_from)
     curves = session.beside(journal, "journal")
-    with session.running() as (device, course):
+    with session.running() as around:
         from impasto.features import load_extractor
         from impasto.training.autoencoder import train
 
-        scores = train(
-            config,
-            content,
-            style,
-            load_extractor(extractor),
-            session.out,
-            judge=load_extractor(judge),
-            devices=devices,
-            device=device,
-            start_from=start_from,
-            journal=curves,
-            course=course,
-        )
+        sees, judges = load_extractor(extractor), load_extractor(judge)
+        options = {"devices": devices, "start_from": start_from, "journal": curves, **around}
+        scores = train(config, content, style, sees, session.out, judge=judges, **options)
     critic = scores.critic
-    figures = {"judge": scores.extractor, "style_share": scores.style_share, "content_error": scores.content_error}
     found = "" if critic is None else f", the critic right about {critic.total:.0%}"
     session.tell(
         {
             "journal": str(curves),
-            **figures,
+            "judge": scores.extractor,
+            "style_share": scores.style_share,
+            "content_error": scores.content_error,
             "critic": None if critic is None else {**asdict(critic), "total": critic.total},
         },
         f"The auto-encoder is in {session.out} (style share {scores.style_share:.3f}, content error "
@@ -177,20 +156,12 @@ def extractor(
     check_word_or_file(teacher, ("vgg19",), "teacher")
     check_folder(data, "data", "images")
     check_start(start_from)
-    with session.running() as (device, course):
+    with session.running() as around:
         from impasto.features import load_extractor
         from impasto.training.distil import train
 
-        errors = train(
-            session.config,
-            data,
-            load_extractor(teacher),
-            session.out,
-            devices=devices,
-            device=device,
-            start_from=start_from,
-            course=course,
-        )
+        options = {"devices": devices, "start_from": start_from, **around}
+        errors = train(session.config, data, load_extractor(teacher), session.out, **options)
     told = ", ".join(f"{layer} {error:.3f}" for layer, error in errors.items())
     session.tell({"errors": errors}, f"The extractor is in {session.out} ({told}).")
 

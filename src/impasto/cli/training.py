@@ -22,7 +22,7 @@ from impasto.job import claim_checkpoint
 from impasto.settings import MACHINE, OUTPUT, Settings, check_fields
 
 if TYPE_CHECKING:
-    from impasto.course import Course, Step
+    from impasto.course import Step
 
 DATA = "What to learn from"
 
@@ -52,6 +52,11 @@ StartFrom = Annotated[
 def source(help: str, metavar: str = "DIR") -> Any:
     """An option that names what to learn from."""
     return typer.Option(metavar=metavar, help=help, show_default=False, rich_help_panel=DATA)
+
+
+def beside(help: str) -> Any:
+    """An option that names a folder for what comes beside the weights."""
+    return typer.Option(metavar="DIR", help=help, show_default=False, rich_help_panel=OUTPUT)
 
 
 class TrainingReporter:
@@ -130,8 +135,8 @@ class Session:
         return place
 
     @contextmanager
-    def running(self) -> Iterator[tuple[str, Course]]:
-        """Around the training: gives the device and the course.
+    def running(self) -> Iterator[dict[str, Any]]:
+        """Around the training: gives it its ``device`` and its ``course``.
 
         Raises:
             ImpastoError: a checkpoint is there, and neither to be resumed nor to be removed; no such device.
@@ -148,7 +153,7 @@ class Session:
         keep_freed_memory()
         with own_torch(self.machine.threads), stoppable(checkpoint, tell=self.leads):
             course = Course(checkpoint, callback=reporter.step, log=reporter.log)
-            yield resolve_device(self.machine.device), course
+            yield {"device": resolve_device(self.machine.device), "course": course}
         if self.leads:
             checkpoint.unlink(missing_ok=True)
 
