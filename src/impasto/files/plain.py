@@ -1,4 +1,4 @@
-"""Images of a data set: 8 bits, as they lie in the file, and quickly. Pictures to paint are read by ``decoding``."""
+"""Images of a data set: 8 bits, as they are in the file, and quickly. Pictures to paint are read by ``decoding``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.files.decoding import FORMATS
 
-# Photographs of a data set are far smaller; what claims more would fill the memory.
+# Images of a data set are far smaller; what claims more would fill the memory.
 _MAX_PIXELS = 64_000_000
 
 
