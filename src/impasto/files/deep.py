@@ -23,7 +23,7 @@ _PREDICTORS = (1, 2)
 def read_16_bit(image: Image.Image, raw_mode: str, file: IO[bytes]) -> Array | None:
     """The 16-bit samples of a PNG or TIFF in color, where Pillow keeps only the upper 8 bits of each.
 
-    Pillow's decoders unpack one byte of a sample: decoded again with the other byte order, the file gives the lower ones.
+    Pillow's decoders unpack one byte of a sample; decoded again in the other byte order, the file gives the lower one.
 
     Args:
         image: the loaded image.

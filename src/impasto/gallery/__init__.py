@@ -25,7 +25,7 @@ from impasto.errors import ImpastoError
 
 __all__ = ["PREFIX", "Card", "cards", "names", "path", "resolve"]
 
-#: What a picture's name begins with where a file could stand too. A file called so is written ``./gallery:...``.
+#: Prefix of a picture's name where a file could stand too. A file called so is written ``./gallery:...``.
 PREFIX = "gallery:"
 
 _FOLDER = Path(str(resources.files("impasto") / "gallery"))
