@@ -210,7 +210,7 @@ def total_variation(image: Tensor) -> Tensor:
 def blend_grams(grams: list[Tensor], weights: list[float]) -> Tensor:
     """The weighted mean of several styles' Gram matrices: the target of a picture in all of these styles.
 
-    The loss of the mean differs from the weighted sum of the single losses only by a constant, at the cost of one style.
+    Its loss is the weighted sum of the single losses up to a constant, at the cost of one style.
     """
     total = sum(weights)
     return torch.stack([gram * (weight / total) for gram, weight in zip(grams, weights, strict=True)]).sum(0)
