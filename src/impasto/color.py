@@ -32,20 +32,16 @@ def preserve_color(output: Tensor, content: Tensor, mode: str = "luminance") -> 
     than needed, and the luminance stays exactly the output's. Where the content is gray the result is gray.
 
     Args:
-        output: (B, 3, H, W) in [0, 1], the painting.
+        output: (B, 3, H, W) in [0, 1], the painting; so is the result.
         content: (B or 1, 3, H', W') in [0, 1]; resized to the output where the sizes differ.
         mode: "luminance"; the histogram mode acts before stylizing, see ``match_color``.
-
-    Returns:
-        (B, 3, H, W) in [0, 1].
 
     Raises:
         ImpastoError: another mode, or tensors of another shape.
     """
     if mode != "luminance":
         raise ImpastoError(f"preserve_color: '{mode}' is not a way to color a finished painting; take 'luminance'")
-    _check("output", output)
-    _check("content", content)
+    _check(output=output, content=content)
     content = resize(content, (output.shape[-2], output.shape[-1]))
     y = luminance(output).clamp(0, 1)
     chroma = content - luminance(content)
@@ -63,17 +59,13 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
     standard deviation of the style counts as at least 2/255, so that the noise of gray pictures is not amplified.
 
     Args:
-        style: (B, 3, H, W) in [0, 1].
+        style: (B, 3, H, W) in [0, 1]; so is the result, clamped.
         content: (B or 1, 3, H', W') in [0, 1], of any size.
-
-    Returns:
-        (B, 3, H, W), clamped to [0, 1]; mean and covariance are the content's as far as nothing had to be clamped.
 
     Raises:
         ImpastoError: tensors of another shape.
     """
-    _check("style", style)
-    _check("content", content)
+    _check(style=style, content=content)
     style_mean, style_covariance = _moments(style)
     content_mean, content_covariance = _moments(content)
     matrix = _root(content_covariance) @ _root(style_covariance, inverse=True)
@@ -91,17 +83,13 @@ def match_luminance(style: Tensor, content: Tensor) -> Tensor:
     ``preserve_color`` replaces, so that a dark style does not darken a bright photograph.
 
     Args:
-        style: (B, 3, H, W) in [0, 1].
+        style: (B, 3, H, W) in [0, 1]; so is the result, clamped, with three equal channels.
         content: (B or 1, 3, H', W') in [0, 1], of any size.
-
-    Returns:
-        (B, 3, H, W) with three equal channels, clamped to [0, 1].
 
     Raises:
         ImpastoError: tensors of another shape.
     """
-    _check("style", style)
-    _check("content", content)
+    _check(style=style, content=content)
     ours, theirs = luminance(style), luminance(content)
     dims = (1, 2, 3)
     mean, target_mean = ours.mean(dims, keepdim=True), theirs.mean(dims, keepdim=True)
@@ -110,9 +98,11 @@ def match_luminance(style: Tensor, content: Tensor) -> Tensor:
     return (gain * (ours - mean) + target_mean).clamp(0, 1).expand(-1, 3, -1, -1).contiguous()
 
 
-def _check(name: str, image: Tensor) -> None:
-    if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
-        raise ImpastoError(f"{name}: a {image.dtype} tensor of shape {tuple(image.shape)}; give floats (B, 3, H, W)")
+def _check(**images: Tensor) -> None:
+    for name, image in images.items():
+        if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
+            what = f"a {image.dtype} tensor of shape {tuple(image.shape)}"
+            raise ImpastoError(f"{name}: {what}; give floats (B, 3, H, W)")
 
 
 def _moments(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -78,20 +78,19 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
         ImpastoError: missing, not in the gallery, a folder, empty, not an image, damaged, less than 2 pixels wide or
             high, or more than ``max_pixels``; a tensor of another shape or type, with NaN or Inf, or out of range.
     """
+    label, name, sha256 = role, "", ""
     if isinstance(source, np.ndarray):
         source = _from_array(source, role)
     if isinstance(source, Tensor):
         tensor = _checked(source, role, max_pixels, smallest=2)
-        return Picture(tensor, None, "", _hash_pixels(tensor, None))
+        return Picture(tensor, None, name, _hash_pixels(tensor, None))
     if isinstance(source, Image.Image):
         pixels = decode_pil(source, role, max_pixels)
-        label, name, sha256 = role, "", ""
     elif isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         label = f"{role} {name}"
         with open_file(gallery.resolve(name), label) as file:
-            pixels = decode_file(file, label, max_pixels)
-            sha256 = stream_sha256(file)
+            pixels, sha256 = decode_file(file, label, max_pixels), stream_sha256(file)
     else:
         kind = type(source).__name__
         raise ImpastoError(f"{role}: {kind} is no picture; give a path, a PIL image, a tensor or an array")
@@ -104,9 +103,7 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """A PIL image with 8 bits a channel, rounded; RGBA where there is an alpha channel.
 
-    Args:
-        image: (1, 3, H, W) or (3, H, W) in [0, 1].
-        alpha: (1, 1, H, W) in [0, 1].
+    The image is (1, 3, H, W) or (3, H, W) in [0, 1], alpha (1, 1, H, W) in [0, 1].
 
     Raises:
         ImpastoError: as ``load_image`` does for tensors, or the two sizes differ.
@@ -151,13 +148,7 @@ def save_image(
 
 
 def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, longest: int = 0) -> None:
-    """Refuse, before any work is done, what ``save_image`` could not write.
-
-    Args:
-        path: of the picture.
-        force: whether an existing file is replaced.
-        depth: bits a channel.
-        longest: side of the picture in pixels, where it is known.
+    """Refuse, before any work is done, what ``save_image`` could not write; ``longest`` is the longer side, if known.
 
     Raises:
         ImpastoError: an ending that is not supported, 16 bits for a format that has 8, more pixels a side than it can

@@ -121,7 +121,7 @@ def content_loss(
     metric: Tensor | None = None,
     energy: Tensor | None = None,
 ) -> Tensor:
-    """How far the output's feature maps are from the content's (equation 1 of the article).
+    """How far the output's feature maps are from the content's (equation 1 of the article), the mean over the batch.
 
     Args:
         output: feature maps F (B, N, H, W) of the output.
@@ -129,9 +129,6 @@ def content_loss(
         normalization: ``gatys`` ½ Σ (F − P)²; ``relative`` Σ (F − P)² / Σ P².
         metric: symmetric (N, N), see :meth:`impasto.features.extractor.Extractor.metric`.
         energy: Σ P² (B,), where it is known.
-
-    Returns:
-        A scalar, the mean over the batch.
 
     Raises:
         ValueError: shapes differ, or an unknown normalization.
@@ -150,7 +147,7 @@ def style_loss(
     metric: Tensor | None = None,
     energy: Tensor | None = None,
 ) -> Tensor:
-    """How far the output's Gram matrix is from the style's, at one layer (equation 4 of the article).
+    """How far the output's Gram matrix is from the style's at one layer (equation 4), the mean over the batch.
 
     Args:
         output: Gram matrix G / M (B, N, N) of the output, from :func:`gram_matrix`.
@@ -159,9 +156,6 @@ def style_loss(
         channels: N of the article where it is not the size of the matrices, as with the compact extractor.
         metric: symmetric (N, N), see :meth:`impasto.features.extractor.Extractor.metric`.
         energy: Σ A² (1,), where it is known.
-
-    Returns:
-        A scalar, the mean over the batch.
 
     Raises:
         ValueError: sizes differ, or an unknown normalization.

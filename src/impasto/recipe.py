@@ -124,13 +124,9 @@ class Recipe:
 
 
 def locate(input: Input, *, beside: str | Path, override: str | Path | None = None, option: str = "content") -> Path:
-    """The file that a recipe calls ``input``: as typed, or in the folder of the picture.
+    """The file that a recipe calls ``input``: as typed, or in the folder of ``beside``, the picture with the recipe.
 
-    Args:
-        input: what to find.
-        beside: the picture that carries the recipe, or its folder.
-        override: the user's file to take instead.
-        option: the setting that gives it, for the message.
+    ``override`` is a file of the user's to take instead, ``option`` the setting that gives it.
 
     Raises:
         ImpastoError: there is no such file, or none with the recipe's hash.

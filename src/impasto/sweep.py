@@ -106,8 +106,7 @@ def sweep(
     paths: dict[tuple[int, int], Path] = {}
     for (row, column), neighbor in order(len(rows), len(weights)):
         before(row, column)
-        chosen: dict[str, Any] = {**settings, "content_weight": weights[column]}
-        layers = rows[row]
+        chosen, layers = {**settings, "content_weight": weights[column]}, rows[row]
         if layers is not None:
             chosen["style_layers"] = {layer: 1 / len(layers) for layer in layers}
         if neighbor is not None:
@@ -145,7 +144,7 @@ def label(weight: float) -> str:
 
 
 def cell_name(weight: float, layers: Layers) -> str:
-    """Name of a cell's file: ``lambda-1e-3.png``, or ``relu1_1-relu3_1-lambda-1e-3.png`` with the row's layers."""
+    """Name of a cell's file: ``lambda-1e-3.png``, with the row's layers ``relu1_1-relu3_1-lambda-1e-3.png``."""
     ends = () if layers is None else layers if len(layers) < 2 else (layers[0], layers[-1])
     return "-".join([*ends, f"lambda-{label(weight)}"]) + ".png"
 
@@ -177,12 +176,7 @@ def sweep_sheet(
 ) -> Image.Image:
     """The figure: the two images above, a column for each λ, a row for each set of style layers.
 
-    Args:
-        content: the photograph.
-        style: the painting.
-        content_weights: the values of λ.
-        rows: the style layers of every row.
-        cells: by row and column; an empty field stands for a missing one.
+    The cells are by row and column; an empty field stands for a missing one.
     """
     weights = check_weights(content_weights)
     some = next(iter(cells.values())).painting
@@ -193,8 +187,8 @@ def sweep_sheet(
         if (row, column) not in cells:
             return Cell(empty(shape), "not made")
         painting = cells[row, column].painting
-        last = painting.losses[-1]
-        words = "\n".join(f"{name} {last.losses[name]:.3g}" for name in ("content", "style"))
+        losses = painting.losses[-1].losses
+        words = "\n".join(f"{name} {losses[name]:.3g}" for name in ("content", "style"))
         return Cell(fitted(to_pil(painting.tensor), side), words)
 
     body = grid(
@@ -203,12 +197,12 @@ def sweep_sheet(
         heads=["\n+ ".join(layers) for layers in rows if layers is not None],
     )
     inputs = grid([[Cell(_as_high(content, shape[1]), "content"), Cell(_as_high(style, shape[1]), "style")]])
+    title = "Content weight"
     words = (
         "lambda weighs the content against the style: where it is small the picture is almost pure texture, where it "
         "is large the photograph stays. Under each picture stand its content loss and its style loss, as "
         f"{some.recipe.extractor} sees them."
     )
-    title = "Content weight"
     if len(rows) > 1:
         title += " and style layers"
         words += " From row to row one more layer counts as style: what it repeats grows larger."

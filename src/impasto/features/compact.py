@@ -50,10 +50,8 @@ def walk(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield the name of each convolution and its maps, after the ReLU.
 
-    Args:
-        architecture: names and widths.
-        image: (B, 3, H, W), the mean color subtracted.
-        convolve: the convolution of that name, applied to its input; its result may be overwritten.
+    The mean color is subtracted from ``image`` (B, 3, H, W). ``convolve`` applies the convolution of a name; its result
+    is overwritten.
     """
     hidden, stage = image, "1"
     for name, _ in architecture:
@@ -118,10 +116,8 @@ class Compact(Chain):
     def from_tensors(cls, tensors: Mapping[str, Tensor], architecture: Architecture = ARCHITECTURE) -> Compact:
         """The extractor with these weights.
 
-        Args:
-            tensors: ``NAME.weight`` and ``NAME.bias`` of every convolution, and ``LAYER.projection`` P (channels of
-                VGG-19, channels here) of every layer.
-            architecture: names and widths of the convolutions.
+        They are ``NAME.weight`` and ``NAME.bias`` of every convolution, and ``LAYER.projection`` P (channels of VGG-19,
+        channels here) of every layer.
         """
         extractor = cls(architecture)
         for name, convolution in extractor.convolutions.items():

@@ -26,13 +26,9 @@ Progress = Callable[[int, "int | None"], None]
 
 
 def fetch(url: str, part: Path, *, md5: str, progress: Progress | None = None) -> Path:
-    """Fetch ``url`` into ``part``, check its MD5 and return ``part``.
+    """Fetch ``url`` into ``part``, resuming what it holds already, check its MD5 and return ``part``.
 
-    Args:
-        url: the file.
-        part: where to put it; what it holds already counts as the file's beginning.
-        md5: hexadecimal digits.
-        progress: is called with the bytes that are here, and how many there will be, None if the server does not say.
+    ``progress`` is called with the bytes that are here, and how many there will be, None if the server does not say.
 
     Raises:
         ImpastoError: no connection, no such file, a broken transfer (what came stays in ``part``), a wrong hash

@@ -114,7 +114,7 @@ def _one(pair: int | Sequence[int], name: str) -> int:
 
 
 def activity(maps: Tensor) -> Tensor:
-    """How much each channel answers to the picture: the mean magnitude of its map. (1, C, H, W) -> (C,)."""
+    """The mean magnitude of each channel's map: (1, C, H, W) -> (C,)."""
     return maps[0].abs().mean(dim=(1, 2))
 
 

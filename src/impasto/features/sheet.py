@@ -26,13 +26,9 @@ FRAME, RIM = (255, 255, 255), (20, 20, 20)
 
 @torch.no_grad()
 def features_sheet(extractor: Extractor, image: Tensor, layers: Sequence[str], count: int) -> Image.Image:
-    """A section for each layer with the maps of its most active channels, strongest first.
+    """A section for each layer with the maps of its ``count`` most active channels, strongest first.
 
-    Args:
-        extractor: who looks.
-        image: the picture (1, 3, H, W) in [0, 1].
-        layers: the sections, in this order.
-        count: maps in a section at most.
+    The image is (1, 3, H, W) in [0, 1].
 
     Raises:
         ImpastoError: a layer that the extractor does not have, or a picture too small for it.
@@ -74,11 +70,7 @@ def features_sheet(extractor: Extractor, image: Tensor, layers: Sequence[str], c
 def channel_sheet(extractor: Extractor, image: Tensor, layer: str, channel: int) -> Image.Image:
     """One channel: its map over the picture, what it answers to most strongly, and which pixels move those answers.
 
-    Args:
-        extractor: who looks.
-        image: the picture (1, 3, H, W) in [0, 1].
-        layer: of the channel.
-        channel: its number.
+    The image is (1, 3, H, W) in [0, 1].
 
     Raises:
         ImpastoError: no such layer or channel, or a picture too small for it.

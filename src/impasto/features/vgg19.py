@@ -49,12 +49,7 @@ class VGG19(Chain):
 
     @classmethod
     def from_file(cls, path: str | Path, pooling: str = "max", convention: str | None = None) -> VGG19:
-        """Read the weights at ``path``: impasto's own file, or any that 'impasto weights add' takes.
-
-        Args:
-            path: the file.
-            pooling: see the class.
-            convention: ``torchvision`` or ``caffe``, for weights that do not tell.
+        """Read a file of :func:`impasto.features.convert.read_weights`, which also says what ``convention`` is.
 
         Raises:
             ImpastoError: the file is missing, cut, tampered with, not VGG-19, or does not tell its convention.

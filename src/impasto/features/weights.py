@@ -59,9 +59,7 @@ def find_vgg19() -> Path | None:
 def add(path: str | Path, convention: str | None = None) -> Path:
     """Convert a file of VGG-19's weights, keep it in :func:`home` in place of one that is there, and return its path.
 
-    Args:
-        path: the file, see :func:`impasto.features.convert.read_weights`.
-        convention: ``torchvision`` or ``caffe``, for weights that do not tell.
+    The arguments are those of :func:`impasto.features.convert.read_weights`.
 
     Raises:
         ImpastoError: the file was refused, or cannot be kept; what was there before is still there.
@@ -77,12 +75,8 @@ def add(path: str | Path, convention: str | None = None) -> Path:
 def download_vgg19(progress: Progress | None = None, url: str = KERAS_URL, md5: str = KERAS_MD5) -> Path:
     """Fetch Keras' file (80 MB), check it, convert it, keep it in :func:`home` and return its path.
 
-    What came before the connection broke is kept, and the next call resumes there.
-
-    Args:
-        progress: is called with the bytes that are here, and how many there will be, None if the server does not say.
-        url: where the file is published.
-        md5: its hash; it is checked before anything is read.
+    What came before the connection broke is kept, and the next call resumes there; for ``progress`` see
+    :func:`impasto.features.download.fetch`.
 
     Raises:
         ImpastoError: no connection, no such file, a broken transfer, a wrong hash, or no room on the disk.

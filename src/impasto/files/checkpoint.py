@@ -24,7 +24,7 @@ def write_checkpoint(path: Path, made_of: Named, parts: Named, notes: Named) -> 
     Args:
         path: the file.
         made_of: what has to be the same when the training resumes, by what to call it, such as ``settings``.
-        parts: networks, optimizers and schedules: whatever has a ``state_dict``, by name.
+        parts: whatever has a ``state_dict``, by name.
         notes: plain values and tensors to keep with them.
 
     Raises:

@@ -25,14 +25,8 @@ def read_16_bit(image: Image.Image, raw_mode: str, file: IO[bytes]) -> Array | N
 
     Pillow's decoders unpack one byte of a sample; decoded again in the other byte order, the file gives the lower one.
 
-    Args:
-        image: the loaded image.
-        raw_mode: the layout that Pillow found in the file, for example ``RGB;16B``.
-        file: the file that ``image`` was read from.
-
-    Returns:
-        (H, W, 2, 3 or 4) uint16; None where Pillow's image is all there is, and for premultiplied colors, which Pillow
-        divides by their alpha at 8 bits.
+    ``raw_mode`` is the layout that Pillow found in the file, for example ``RGB;16B``. Returns (H, W, 2, 3 or 4) uint16;
+    None where Pillow's image is all there is, and for premultiplied colors, which Pillow divides by alpha at 8 bits.
     """
     if image.mode not in ("RGB", "RGBA") or not raw_mode.endswith((";16B", ";16L", ";16N")) or "a" in raw_mode:
         return None

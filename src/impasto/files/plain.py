@@ -18,12 +18,7 @@ _MAX_PIXELS = 64_000_000
 
 
 def read_rgb(source: Path | IO[bytes], label: str, longest: int | None = None) -> Image.Image:
-    """Decode to RGB; safe from several threads at once.
-
-    Args:
-        source: the file.
-        label: what to call it in messages.
-        longest: an image whose longer side exceeds this many pixels is reduced to it.
+    """Decode to RGB, reduced to a longer side of at most ``longest`` pixels; safe from several threads at once.
 
     Raises:
         ImpastoError: it is gone, damaged, no image, or larger than any image of a data set.

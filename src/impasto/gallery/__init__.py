@@ -1,12 +1,6 @@
 """A dozen paintings and two photographs in the public domain that come with the package.
 
 ``gallery:starry_night`` is understood wherever a picture's file is.
-
->>> from impasto import gallery
->>> gallery.cards()["starry_night"].artist
-'Vincent van Gogh'
->>> gallery.path("starry_night").name
-'starry_night.webp'
 """
 
 from __future__ import annotations
