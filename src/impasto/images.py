@@ -261,9 +261,8 @@ def _quantized(image: Tensor, alpha: Tensor | None, depth: int) -> NDArray[np.ui
     if alpha is not None:
         opacity = _checked(alpha, "alpha", channels=1)
         if opacity.shape[2:] != planes.shape[2:]:
-            raise ImpastoError(
-                f"alpha: size {tuple(opacity.shape[2:])} differs from the image's {tuple(planes.shape[2:])}"
-            )
+            size, other = tuple(opacity.shape[2:]), tuple(planes.shape[2:])
+            raise ImpastoError(f"alpha: size {size} differs from the image's {other}")
         planes = torch.cat([planes, opacity], dim=1)
     rows = planes[0].permute(1, 2, 0).numpy()
     samples = np.empty(rows.shape, np.uint8 if depth == 8 else np.uint16)

@@ -132,9 +132,8 @@ def locate(input: Input, *, beside: str | Path, override: str | Path | None = No
         ImpastoError: there is no such file, or none with the recipe's hash.
     """
     if override is None and not input.name:
-        raise ImpastoError(
-            "the picture was made in Python from an image without a file: make it again there, with impasto.stylize"
-        )
+        what = "the picture was made in Python from an image without a file"
+        raise ImpastoError(f"{what}: make it again there, with impasto.stylize")
     wanted = input.name if override is None else override
     candidates = [gallery.resolve(wanted)]
     if override is None:

@@ -107,7 +107,6 @@ def write_weights(weights: VGG19Weights, path: Path) -> None:
 
 def _read_own(path: Path, metadata: dict[str, str], convention: str | None) -> VGG19Weights:
     found = layouts.read_safetensors(path)
-    # A mean or scale that is missing changes the hash.
     tensors = _check(path, found) | {key: found[key] for key in ("mean", "scale") if key in found}
     sha256 = _tensor_sha256(tensors)
     if sha256 != metadata.get("sha256"):
@@ -121,13 +120,10 @@ def _read_own(path: Path, metadata: dict[str, str], convention: str | None) -> V
 
 def _check_name(path: Path, name: str, digest: str) -> None:
     """A name like ``vgg19-dcbb9e9d.pth`` promises the first digits of the file's SHA-256."""
-    promise = re.search(r"-([0-9a-f]{8,64})\.pth$", name)
-    # Digits alone are a date.
+    promise = re.search(r"-([0-9a-f]{8,64})\.pth$", name)  # Digits alone are a date.
     if promise and not promise[1].isdigit() and not digest.startswith(promise[1]):
-        raise ImpastoError(
-            f"{path}: cut or tampered with: by its name its SHA-256 starts with {promise[1]}, "
-            f"but it starts with {digest[:8]}; {FETCH_AGAIN}"
-        )
+        what = f"by its name its SHA-256 starts with {promise[1]}, but it starts with {digest[:8]}"
+        raise ImpastoError(f"{path}: cut or tampered with: {what}; {FETCH_AGAIN}")
 
 
 def _check(path: Path, found: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -138,10 +134,8 @@ def _check(path: Path, found: dict[str, Tensor]) -> dict[str, Tensor]:
             tensor = found.get(key)
             if tensor is None or tuple(tensor.shape) != shape or tensor.dtype not in FLOATS:
                 what = "is missing" if tensor is None else f"is {tensor.dtype} {list(tensor.shape)}, not {list(shape)}"
-                raise ImpastoError(
-                    f"{path}: not the weights of VGG-19: {key} {what}; "
-                    "give VGG-19 with all 16 convolutions, without batch norm"
-                )
+                mend = "give VGG-19 with all 16 convolutions, without batch norm"
+                raise ImpastoError(f"{path}: not the weights of VGG-19: {key} {what}; {mend}")
             if not torch.isfinite(tensor).all():
                 raise ImpastoError(f"{path}: {key} holds NaN or infinite numbers; {FETCH_AGAIN}")
             tensors[key] = (tensor.float() if tensor.dtype == torch.float64 else tensor).detach().contiguous()

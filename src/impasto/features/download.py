@@ -40,10 +40,8 @@ def fetch(url: str, part: Path, *, md5: str, progress: Progress | None = None) -
     found = _md5(part)
     if found != md5:
         part.unlink()
-        raise ImpastoError(
-            f"{url}: what came is not the file that was published: its MD5 is {found}, not {md5}. "
-            f"It was thrown away; try again, or {ELSEWHERE}"
-        )
+        what = f"what came is not the file that was published: its MD5 is {found}, not {md5}"
+        raise ImpastoError(f"{url}: {what}. It was thrown away; try again, or {ELSEWHERE}")
     return part
 
 
@@ -60,9 +58,8 @@ def _transfer(url: str, part: Path, progress: Progress | None) -> None:
                     if progress:
                         progress(here, total)
         except OSError as error:
-            raise ImpastoError(
-                f"{part}: cannot be written ({error.strerror}); make room, or set IMPASTO_HOME to another folder"
-            ) from error
+            mend = "make room, or set IMPASTO_HOME to another folder"
+            raise ImpastoError(f"{part}: cannot be written ({error.strerror}); {mend}") from error
     if total is not None and here < total:
         raise _broken(url, f"after {here} of {total} bytes")
 

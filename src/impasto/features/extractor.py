@@ -56,8 +56,8 @@ class Extractor(nn.Module):
 
     Attributes:
         name: what the user calls it, for example ``vgg19``.
-        sha256: hash of the weights, for the recipe.
-        layers: the layers it can give, in order of depth.
+        sha256: of the weights, for the recipe.
+        layers: those it has, in order of depth.
     """
 
     name: str = ""

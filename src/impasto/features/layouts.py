@@ -99,11 +99,9 @@ def read_keras(path: Path) -> dict[str, Tensor]:
             tensors[f"{name}.bias"] = torch.from_numpy(item[()])
 
     with _or_refuse(path), h5py.File(path, "r") as file:
-        # A whole model, saved with its architecture, has the weights one group further down.
-        root = file.get("model_weights", file)
+        root = file.get("model_weights", file)  # A whole model has the weights one group further down.
         for name in CONVOLUTIONS:
-            group = root.get(f"block{name[4]}_conv{name[6]}")
-            if group is not None:
+            if group := root.get(f"block{name[4]}_conv{name[6]}"):
                 group.visititems(lambda _, item, name=name: keep(name, item))
     return tensors
 

@@ -79,10 +79,8 @@ def channel_sheet(extractor: Extractor, image: Tensor, layer: str, channel: int)
     with torch.no_grad():
         maps = extractor(image, [layer])[layer]
     if channel >= maps.shape[1]:
-        raise ImpastoError(
-            f"{layer} of '{extractor.name}' has channels 0 to {maps.shape[1] - 1}; {channel} is none of them",
-            setting="channel",
-        )
+        there = f"{layer} of '{extractor.name}' has channels 0 to {maps.shape[1] - 1}"
+        raise ImpastoError(f"{there}; {channel} is none of them", setting="channel")
     feature_map, field = maps[0, channel].abs(), receptive_field(extractor, layer)
     places = peaks(feature_map, field, PEAKS)
     down, across = feature_map.shape
@@ -118,11 +116,9 @@ def _check_size(extractor: Extractor, image: Tensor, layers: Sequence[str]) -> N
     for layer in layers:
         side = extractor.smallest_side([layer])
         if min(height, width) < side:
-            raise ImpastoError(
-                f"at {width} x {height} px nothing is left of the picture at {layer}, which takes {side} px "
-                "each way; give a larger one, or a picture that is less narrow",
-                setting="size",
-            )
+            what = f"nothing is left of the picture at {layer}, which takes {side} px each way"
+            mend = "give a larger one, or a picture that is less narrow"
+            raise ImpastoError(f"at {width} x {height} px {what}; {mend}", setting="size")
 
 
 def _overview(image: Tensor, feature_map: Tensor, field: ReceptiveField, places: Sequence[Peak]) -> Image.Image:

@@ -24,8 +24,7 @@ from impasto.files.srgb import Pixels, Samples, to_pixels
 #: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")
+_TIFF_STARTS, _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _PLANAR_CONFIGURATION = 258, 262, 274, 284
 
 # Both log what is wrong in a file, and logging prints that to stderr where nobody has set it up.

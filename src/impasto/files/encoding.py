@@ -98,15 +98,12 @@ def _png16(samples: Array, text: str | None) -> bytes:
     filtered = rows.copy()
     filtered[:, 2 * channels :] -= rows[:, : -2 * channels]
     data = np.concatenate([np.ones((height, 1), np.uint8), filtered], axis=1)
-    parts = [
-        b"\x89PNG\r\n\x1a\n",
-        _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0)),
-        _chunk(b"sRGB", b"\0"),
-        b"" if text is None else _chunk(b"iTXt", KEYWORD.encode() + bytes(5) + text.encode()),
-        _chunk(b"IDAT", zlib.compress(data.tobytes(), 6)),
-        _chunk(b"IEND", b""),
-    ]
-    return b"".join(parts)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0)
+    chunks = [_chunk(b"IHDR", header), _chunk(b"sRGB", b"\0")]
+    if text is not None:
+        chunks.append(_chunk(b"iTXt", KEYWORD.encode() + bytes(5) + text.encode()))
+    chunks += [_chunk(b"IDAT", zlib.compress(data.tobytes(), 6)), _chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def _tiff(samples: Array, text: str | None) -> bytes:
@@ -130,7 +127,7 @@ def _tiff(samples: Array, text: str | None) -> bytes:
 
 
 def _packet(text: str | None, note: str = "") -> bytes:
-    """An XMP packet with the recipe, or with ``note``, the attribute that announces an extension."""
+    """An XMP packet with the recipe, or with the attribute ``note`` that announces an extension."""
     # '="' must not appear as such: some readers look for tiff:Orientation="..." in the packet without parsing it.
     escaped = escape(text or "", {"\r": "&#13;", '="': "=&quot;"})
     body = "" if text is None else f"<impasto:recipe>{escaped}</impasto:recipe>"
