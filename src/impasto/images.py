@@ -40,8 +40,7 @@ class Picture:
     """A picture that was read.
 
     Attributes:
-        tensor: (1, 3, H, W) float32, sRGB in [0, 1], upright, on the CPU; composited over the mean of the visible
-            colors.
+        tensor: (1, 3, H, W) float32, sRGB in [0, 1], upright, on the CPU, over the mean of the visible colors.
         alpha: (1, 1, H, W) float32 in [0, 1]; None where the source has no alpha channel.
         name: the path, or ``gallery:NAME``, as the user gave it; "" for a PIL image or a tensor.
         sha256: of the file's bytes; of the pixels where there was no file.

@@ -100,11 +100,6 @@ def gram_matrix(features: Tensor) -> Tensor:
 
     Raises:
         ValueError: not four dimensions.
-
-    Example:
-        >>> gram_matrix(torch.ones(1, 2, 4, 4))
-        tensor([[[1., 1.],
-                 [1., 1.]]])
     """
     if features.ndim != 4:
         raise ValueError(f"features must be (B, N, H, W), got shape {tuple(features.shape)}")

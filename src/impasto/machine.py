@@ -1,4 +1,4 @@
-"""What this machine can do, and how to get the most out of it."""
+"""What this machine can do, and torch as the library needs it."""
 
 from __future__ import annotations
 

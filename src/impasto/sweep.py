@@ -86,18 +86,11 @@ def sweep(
     before: Callable[[int, int], None] = lambda row, column: None,
     **settings: Any,
 ) -> Iterator[SweepCell]:
-    """Paint the cells, one by one as they are asked for.
+    """Paint the cells, one by one as they are asked for; the pictures go into ``folder``.
 
-    Args:
-        content: the photograph.
-        style: the painting.
-        content_weights: the values of λ.
-        folder: where the pictures go: each is what the next one begins with.
-        rows: the style layers of every row, of equal weight; None for those of the settings.
-        force: replace existing pictures.
-        report: receives the events of every cell.
-        before: called with row and column before a cell is begun.
-        **settings: those of :func:`impasto.stylize`, for every cell.
+    ``rows`` are the style layers of every row, of equal weight; None for those of the settings. ``report`` receives the
+    events of every cell, ``before`` is called with row and column before a cell is begun. ``settings`` are those of
+    :func:`impasto.stylize`, for every cell.
 
     Raises:
         ImpastoError: no λ, one twice, or whatever :func:`impasto.stylize` raises.

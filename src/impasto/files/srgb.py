@@ -19,9 +19,9 @@ class Samples:
 
     Attributes:
         base: 8 bit, mode L, RGB, CMYK or LAB.
-        fine: the same colors as (H, W, 1 or 3) float32 in [0, 1], where the file has more than 8 bits; else None.
-        alpha: (H, W) float32 in [0, 1], or None; colors are not multiplied by it.
-        profile: the embedded ICC profile, if any.
+        fine: the same colors as (H, W, 1 or 3) float32 in [0, 1], where the file has more than 8 bits.
+        alpha: (H, W) float32 in [0, 1], not premultiplied.
+        profile: the embedded ICC profile.
         orientation: EXIF's number, 1 to 8.
     """
 
@@ -39,8 +39,7 @@ class Samples:
         fine = samples[..., :colors]
         alpha = samples[..., colors] if samples.shape[2] > colors else None
         eight = np.rint(fine * 255).astype(np.uint8)
-        base = Image.fromarray(eight[..., 0] if colors == 1 else eight)
-        return cls(base, fine, alpha, profile, orientation)
+        return cls(Image.fromarray(eight[..., 0] if colors == 1 else eight), fine, alpha, profile, orientation)
 
 
 @dataclass
@@ -111,14 +110,13 @@ def _apply_profile(base: Image.Image, plain: Image.Image, profile: bytes | None,
     if not profile or base.mode == "LAB":
         return plain
     try:
-        icc = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        icc, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         space = icc.profile.xcolor_space.strip()
         # An RGB profile on a gray picture is common, and means what it says for the same amounts of R, G and B.
         source = plain if space == "RGB" and base.mode != "CMYK" else base
         if source.mode != {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space):
             raise ValueError(f"a profile for {space} on a picture in {base.mode}")
         intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
-        srgb = ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(icc, srgb, source.mode, "RGB", intent, flags)
         if source.mode != "CMYK":
             colors = np.arange(0, 256, 15, dtype=np.uint8)
