@@ -1,9 +1,8 @@
 """Keep the photograph's colors.
 
 Two ways, both from Gatys, Bethge, Hertzmann and Shechtman, "Preserving Color in Neural Artistic Style Transfer" (2016,
-https://arxiv.org/abs/1606.05897). *Luminance*: the painting gives the light and dark of every pixel, the photograph its
-color, after stylizing. *Color matching*, the histogram mode: the style picture is given the photograph's palette before
-stylizing.
+https://arxiv.org/abs/1606.05897). *Luminance*: after stylizing, every pixel has the luminance of the painting and the
+color of the photograph. *Color matching* (``histogram``): the style is given the photograph's palette beforehand.
 """
 
 from __future__ import annotations
@@ -14,43 +13,35 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.images import resize
 
-# Below this variance a direction of color space is noise (2/255 of standard deviation) and is not blown up to match.
+# Below this variance (2/255 of standard deviation) a direction of color space is noise, which is not amplified.
 _NOISE = (2 / 255) ** 2
 
 
 def luminance(image: Tensor) -> Tensor:
-    """Luma Y' = 0.299 R + 0.587 G + 0.114 B of gamma-coded sRGB: (B, 3, H, W) -> (B, 1, H, W).
-
-    It is the Y of YIQ, YUV and YCbCr (Rec. 601); the article works in YIQ.
-    """
+    """Luma Y' = 0.299 R + 0.587 G + 0.114 B (Rec. 601) of gamma-coded sRGB: (B, 3, H, W) -> (B, 1, H, W)."""
     import kornia.color
 
     return kornia.color.rgb_to_grayscale(image)
 
 
 def preserve_color(output: Tensor, content: Tensor, mode: str = "luminance") -> Tensor:
-    """The output's luminance with the content's chroma.
+    """The output's luminance with the content's chroma, in YIQ as in the article.
 
-    The article's choice is YIQ. There, unlike in Lab, taking Y from one picture and I and Q from another means adding
-    one number to R, G and B. Where that leaves the gamut, clamping would shift the hue and flatten the brush strokes;
-    the chroma is scaled down instead, pixel by pixel and no more than needed: the output's luminance stays exactly.
-    Where the content is grey the result is grey.
+    To take Y from one picture and I and Q from another is to add one number to R, G and B. Where that leaves the gamut,
+    clamping would shift the hue and flatten the brush strokes; the chroma is scaled down per pixel instead, no more
+    than needed, and the luminance stays exactly the output's. Where the content is gray the result is gray.
 
     Args:
-        output: (B, 3, H, W) in [0, 1], the painting.
+        output: (B, 3, H, W) in [0, 1], the painting; so is the result.
         content: (B or 1, 3, H', W') in [0, 1]; resized to the output where the sizes differ.
-        mode: "luminance", the only one: the histogram mode acts before stylizing, see ``match_color``.
-
-    Returns:
-        (B, 3, H, W) in [0, 1].
+        mode: "luminance"; the histogram mode acts before stylizing, see ``match_color``.
 
     Raises:
         ImpastoError: another mode, or tensors of another shape.
     """
     if mode != "luminance":
         raise ImpastoError(f"preserve_color: '{mode}' is not a way to color a finished painting; take 'luminance'")
-    _check("output", output)
-    _check("content", content)
+    _check(output=output, content=content)
     content = resize(content, (output.shape[-2], output.shape[-1]))
     y = luminance(output).clamp(0, 1)
     chroma = content - luminance(content)
@@ -64,22 +55,17 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
     """Give ``style`` the mean color and the color covariance of ``content``.
 
     The article's linear matching x -> A (x - m_style) + m_content, with A = S_content^(1/2) S_style^(-1/2) made of the
-    symmetric roots of the 3 x 3 covariances (it calls this variant Image Analogies). Directions of color space in which
-    the style hardly varies, by less than 2/255 of standard deviation, are taken to vary by that much: in grey or
-    constant pictures there is only noise, and matching it exactly would blow it up.
+    symmetric roots of the 3 x 3 covariances (its variant "Image Analogies"). In every direction of color space the
+    standard deviation of the style counts as at least 2/255, so that the noise of gray pictures is not amplified.
 
     Args:
-        style: (B, 3, H, W) in [0, 1].
+        style: (B, 3, H, W) in [0, 1]; so is the result, clamped.
         content: (B or 1, 3, H', W') in [0, 1], of any size.
-
-    Returns:
-        (B, 3, H, W), clamped to [0, 1]; mean and covariance are the content's as far as nothing had to be clamped.
 
     Raises:
         ImpastoError: tensors of another shape.
     """
-    _check("style", style)
-    _check("content", content)
+    _check(style=style, content=content)
     style_mean, style_covariance = _moments(style)
     content_mean, content_covariance = _moments(content)
     matrix = _root(content_covariance) @ _root(style_covariance, inverse=True)
@@ -91,37 +77,32 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
 
 
 def match_luminance(style: Tensor, content: Tensor) -> Tensor:
-    """The style in grey, its luminance given the mean and the standard deviation of the content's.
+    """The style in gray, with the mean and the standard deviation of the content's luminance.
 
-    L' = s_content / s_style (L - m_style) + m_content, from the article: what the style is before a painting
-    whose colors ``preserve_color`` replaces, so that a dark style does not darken a bright photograph.
+    L' = s_content / s_style (L - m_style) + m_content, from the article: before a painting whose colors
+    ``preserve_color`` replaces, so that a dark style does not darken a bright photograph.
 
     Args:
-        style: (B, 3, H, W) in [0, 1].
+        style: (B, 3, H, W) in [0, 1]; so is the result, clamped, with three equal channels.
         content: (B or 1, 3, H', W') in [0, 1], of any size.
-
-    Returns:
-        (B, 3, H, W) with three equal channels, clamped to [0, 1].
 
     Raises:
         ImpastoError: tensors of another shape.
     """
-    _check("style", style)
-    _check("content", content)
+    _check(style=style, content=content)
     ours, theirs = luminance(style), luminance(content)
     dims = (1, 2, 3)
     mean, target_mean = ours.mean(dims, keepdim=True), theirs.mean(dims, keepdim=True)
-    deviation, target_deviation = (
-        ours.std(dims, correction=0, keepdim=True),
-        theirs.std(dims, correction=0, keepdim=True),
-    )
-    gain = target_deviation / deviation.clamp_min(_NOISE**0.5)
+    deviation = ours.std(dims, correction=0, keepdim=True).clamp_min(_NOISE**0.5)
+    gain = theirs.std(dims, correction=0, keepdim=True) / deviation
     return (gain * (ours - mean) + target_mean).clamp(0, 1).expand(-1, 3, -1, -1).contiguous()
 
 
-def _check(name: str, image: Tensor) -> None:
-    if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
-        raise ImpastoError(f"{name}: a {image.dtype} tensor of shape {tuple(image.shape)}; give floats (B, 3, H, W)")
+def _check(**images: Tensor) -> None:
+    for name, image in images.items():
+        if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
+            what = f"a {image.dtype} tensor of shape {tuple(image.shape)}"
+            raise ImpastoError(f"{name}: {what}; give floats (B, 3, H, W)")
 
 
 def _moments(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,22 +20,19 @@ from torch.nn import functional as F
 from impasto import gallery
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
-from impasto.files.decoding import SMALLEST_SIDE, decode_file, decode_pil, guarded, open_file, open_image
+from impasto.files.decoding import check_size, decode_file, decode_pil, guarded, open_file, open_image
 from impasto.files.encoding import FORMATS, LARGEST_SIDE, embedded_text, encode
 from impasto.files.hashing import stream_sha256
 from impasto.settings import Settings
 
-#: The most pixels that are decoded unless the caller allows more.
+#: The most pixels that are decoded by default.
 MAX_PIXELS = Settings.max_pixels
 
 #: What a picture may be given as.
 Source = str | os.PathLike[str] | Image.Image | Tensor | NDArray[Any]
 
-# Rows that are rounded at a time.
-_STRIP = 256
-
-# How far a tensor may leave [0, 1] and still be taken for rounding, and clamped.
-_SLACK = 1e-3
+_STRIP = 256  # Rows that are rounded at a time.
+_SLACK = 1e-3  # How far rounding may take a tensor out of [0, 1].
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,7 @@ class Picture:
     """A picture that was read.
 
     Attributes:
-        tensor: (1, 3, H, W) float32, sRGB in [0, 1], upright, on the CPU; what was transparent is composited over the
-            mean of the visible colors.
+        tensor: (1, 3, H, W) float32, sRGB in [0, 1], upright, on the CPU, over the mean of the visible colors.
         alpha: (1, 1, H, W) float32 in [0, 1]; None where the source has no alpha channel.
         name: the path, or ``gallery:NAME``, as the user gave it; "" for a PIL image or a tensor.
         sha256: of the file's bytes; of the pixels where there was no file.
@@ -67,8 +64,8 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
     """Read a picture.
 
     Files may be JPEG, PNG, WebP or TIFF (GIF and BMP are read too) in any bit depth and color mode. EXIF's orientation
-    is applied and an embedded color profile is converted to sRGB. Of an animation the first frame is taken, with a
-    notice; a broken color profile is ignored, with a notice.
+    is applied and an embedded color profile is converted to sRGB. The first frame of an animation is taken and a broken
+    color profile is ignored, both with a notice.
 
     Args:
         source: a path, ``gallery:NAME``, a PIL image, a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], or an
@@ -80,24 +77,22 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
         ImpastoError: missing, not in the gallery, a folder, empty, not an image, damaged, less than 2 pixels wide or
             high, or more than ``max_pixels``; a tensor of another shape or type, with NaN or Inf, or out of range.
     """
+    label, name, sha256 = role, "", ""
     if isinstance(source, np.ndarray):
         source = _from_array(source, role)
     if isinstance(source, Tensor):
-        tensor = _checked(source, role, max_pixels)
-        return Picture(tensor, None, "", _hash_pixels(tensor, None))
+        tensor = _checked(source, role, max_pixels, smallest=2)
+        return Picture(tensor, None, name, _hash_pixels(tensor, None))
     if isinstance(source, Image.Image):
         pixels = decode_pil(source, role, max_pixels)
-        label, name, sha256 = role, "", None
     elif isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         label = f"{role} {name}"
         with open_file(gallery.resolve(name), label) as file:
-            pixels = decode_file(file, label, max_pixels)
-            sha256 = stream_sha256(file)
+            pixels, sha256 = decode_file(file, label, max_pixels), stream_sha256(file)
     else:
-        raise ImpastoError(
-            f"{role}: {type(source).__name__} is no picture; give a path, a PIL image, a tensor or an array"
-        )
+        kind = type(source).__name__
+        raise ImpastoError(f"{role}: {kind} is no picture; give a path, a PIL image, a tensor or an array")
     tensor = torch.from_numpy(pixels.color)[None]
     alpha = None if pixels.alpha is None else torch.from_numpy(pixels.alpha)[None]
     notices = tuple(f"{label}: {notice}" for notice in pixels.notices)
@@ -107,9 +102,7 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """A PIL image with 8 bits a channel, rounded; RGBA where there is an alpha channel.
 
-    Args:
-        image: (1, 3, H, W) or (3, H, W) in [0, 1].
-        alpha: (1, 1, H, W) in [0, 1].
+    The image is (1, 3, H, W) or (3, H, W) in [0, 1], alpha (1, 1, H, W) in [0, 1].
 
     Raises:
         ImpastoError: as ``load_image`` does for tensors, or the two sizes differ.
@@ -127,13 +120,12 @@ def save_image(
     force: bool = False,
     quality: int = 95,
 ) -> None:
-    """Write a picture file; the ending of ``path`` says which kind.
+    """Write a picture file, all of it or nothing; the same arguments give the same bytes.
 
-    It is written beside ``path`` and renamed, so there is never half a file, and the same arguments give the same
-    bytes. JPEG (4:4:4) has no alpha channel: the picture is flattened onto white.
+    JPEG (4:4:4) has no alpha channel: the picture is flattened onto white.
 
     Args:
-        path: ends in .png, .jpg, .jpeg, .webp, .tif or .tiff.
+        path: ends in .png, .jpg, .jpeg, .webp, .tif or .tiff, which says the format.
         image: (1, 3, H, W) or (3, H, W), sRGB in [0, 1].
         alpha: (1, 1, H, W) in [0, 1].
         depth: bits a channel: 8, or 16 for PNG and TIFF.
@@ -142,8 +134,7 @@ def save_image(
         quality: of JPEG and WebP, 1 to 100.
 
     Raises:
-        ImpastoError: as ``check_output_path`` and ``to_pil``; more pixels a side than the format can have; the disk
-            does not take it.
+        ImpastoError: as ``check_output_path`` and ``to_pil``, or the file cannot be written.
     """
     check_output_path(path, force=force, depth=depth, longest=max(image.shape[-2:]))
     kind = FORMATS[Path(path).suffix.lower()]
@@ -156,31 +147,25 @@ def save_image(
 
 
 def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, longest: int = 0) -> None:
-    """Refuse, before any work is done, what ``save_image`` could not write.
-
-    Args:
-        path: of the picture.
-        force: whether an existing file is replaced.
-        depth: bits a channel.
-        longest: side of the picture in pixels, where it is known.
+    """Refuse, before any work is done, what ``save_image`` could not write; ``longest`` is the longer side, if known.
 
     Raises:
         ImpastoError: an ending that is not supported, 16 bits for a format that has 8, more pixels a side than it can
             have, a folder that is missing or cannot be written to, or a file that exists already without ``force``.
     """
     path = Path(path)
-    ending = path.suffix.lower()
+    kind = FORMATS.get(path.suffix.lower())
     if path.is_dir():
         raise ImpastoError(f"{path}: is a folder; give a file name, such as {path / 'painting.png'}")
-    if ending not in FORMATS:
+    if kind is None:
         raise ImpastoError(f"{path}: '{path.suffix}' is not supported; end the name in one of {', '.join(FORMATS)}")
     if depth not in (8, 16):
         raise ImpastoError(f"depth: {depth} bits are not supported; take 8 or 16")
-    if depth == 16 and FORMATS[ending] not in ("png", "tiff"):
-        raise ImpastoError(f"{path}: {FORMATS[ending]} has no 16 bits a channel; save it as .png or .tiff")
-    most = LARGEST_SIDE.get(FORMATS[ending], longest)
+    if depth == 16 and kind not in ("png", "tiff"):
+        raise ImpastoError(f"{path}: {kind} has no 16 bits a channel; save it as .png or .tiff")
+    most = LARGEST_SIDE.get(kind, longest)
     if longest > most:
-        raise ImpastoError(f"{path}: {FORMATS[ending]} has at most {most} pixels a side; save it as .png or .tiff")
+        raise ImpastoError(f"{path}: {kind} has at most {most} pixels a side; save it as .png or .tiff")
     if not path.parent.is_dir():
         raise ImpastoError(f"{path}: the folder {path.parent} does not exist; make it first")
     if not os.access(path.parent, os.W_OK):
@@ -202,9 +187,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def read_recipe_text(path: str | Path) -> str | None:
-    """The text that ``save_image`` embedded, or None where there is none.
-
-    It is PNG's text chunk ``impasto``, and the XMP property ``recipe`` elsewhere.
+    """The text that ``save_image`` embedded, or None: PNG's chunk ``impasto``, elsewhere the XMP property ``recipe``.
 
     Raises:
         ImpastoError: the file is missing or no image.
@@ -229,11 +212,8 @@ def fit_size(height: int, width: int, longest: int, max_pixels: int | None = Non
     # Rounded half up, in integers.
     h, w = (max(1, (2 * side * longest + long) // (2 * long)) for side in (height, width))
     if max_pixels is not None and h * w > max_pixels:
-        raise ImpastoError(
-            f"{longest} makes {w} x {h} pixels, more than the limit of {max_pixels}; "
-            "give a smaller one or a larger `max_pixels`",
-            setting="size",
-        )
+        what = f"{longest} makes {w} x {h} pixels, more than the limit of {max_pixels}"
+        raise ImpastoError(f"{what}; give a smaller one or a larger `max_pixels`", setting="size")
     return h, w
 
 
@@ -245,7 +225,7 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _from_array(array: NDArray[Any], label: str) -> Tensor:
-    """(H, W, 3) as a tensor (3, H, W)."""
+    """An array (H, W, 3) as a tensor (3, H, W)."""
     if array.ndim != 3 or array.shape[2] != 3:
         raise ImpastoError(f"{label}: an array of shape {array.shape}; give (height, width, 3)")
     if array.dtype != np.uint8 and array.dtype.kind != "f":
@@ -254,7 +234,9 @@ def _from_array(array: NDArray[Any], label: str) -> Tensor:
     return planes / 255 if array.dtype == np.uint8 else planes
 
 
-def _checked(image: Tensor, label: str, max_pixels: int | None = None, channels: int = 3) -> Tensor:
+def _checked(
+    image: Tensor, label: str, max_pixels: float = math.inf, *, smallest: int = 1, channels: int = 3
+) -> Tensor:
     """(1, channels, H, W) float32 in [0, 1] on the CPU: a copy."""
     shape = tuple(image.shape)
     batch = (1, *shape) if image.ndim == 3 else shape
@@ -262,13 +244,7 @@ def _checked(image: Tensor, label: str, max_pixels: int | None = None, channels:
         raise ImpastoError(f"{label}: a tensor of shape {shape}; give (1, {channels}, height, width)")
     if not image.is_floating_point():
         raise ImpastoError(f"{label}: a tensor of {image.dtype}; give floats in [0, 1]")
-    if max_pixels is not None and batch[2] * batch[3] > max_pixels:
-        raise ImpastoError(
-            f"{label}: {batch[3]} x {batch[2]} pixels are more than the limit of {max_pixels}; "
-            "scale it down or raise `max_pixels`"
-        )
-    if min(batch[2:]) < (SMALLEST_SIDE if max_pixels is not None else 1):
-        raise ImpastoError(f"{label}: is only {batch[3]} x {batch[2]} pixels; give a picture of at least 2 x 2")
+    check_size((batch[3], batch[2]), label, max_pixels, smallest)
     tensor = image.detach().to("cpu", torch.float32).reshape(batch)
     low, high = tensor.min().item(), tensor.max().item()
     if not torch.isfinite(tensor).all():
@@ -284,13 +260,12 @@ def _quantized(image: Tensor, alpha: Tensor | None, depth: int) -> NDArray[np.ui
     if alpha is not None:
         opacity = _checked(alpha, "alpha", channels=1)
         if opacity.shape[2:] != planes.shape[2:]:
-            raise ImpastoError(
-                f"alpha: size {tuple(opacity.shape[2:])} differs from the image's {tuple(planes.shape[2:])}"
-            )
+            size, other = tuple(opacity.shape[2:]), tuple(planes.shape[2:])
+            raise ImpastoError(f"alpha: size {size} differs from the image's {other}")
         planes = torch.cat([planes, opacity], dim=1)
     rows = planes[0].permute(1, 2, 0).numpy()
     samples = np.empty(rows.shape, np.uint8 if depth == 8 else np.uint16)
-    # In strips: of a large picture, the floats alone fill much of the memory.
+    # In strips: the floats of a large picture fill much of the memory.
     for top in range(0, len(rows), _STRIP):
         samples[top : top + _STRIP] = np.rint(rows[top : top + _STRIP] * np.float32(2**depth - 1))
     return samples

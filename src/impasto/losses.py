@@ -5,8 +5,8 @@ Pure functions on feature maps. Nothing here knows a network.
 Two normalizations, for every term:
 
 * ``gatys``: the factors of the article, ½ Σ (F − P)² for content and 1 / (4 N² M²) Σ (G − A)² for each style layer.
-* ``relative``: every term over the energy of its own target, Σ (F − P)² / Σ P² and Σ (G − A)² / Σ A². No layer drowns
-  the others, and a loss of 1 means "as wrong as an empty picture", whatever the extractor.
+* ``relative``: every term over the energy of its target, Σ (F − P)² / Σ P² and Σ (G − A)² / Σ A². No layer drowns the
+  others, and a loss of 1 is that of an empty picture, whatever the extractor.
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ from torch.nn import functional as F
 
 Normalization = Literal["gatys", "relative"]
 
-#: In the relative normalization both losses are of order 1, while the literature's λ runs from 1e-5 to 1e-2. This
-#: factor on the content term makes λ mean what it means there: at 1e-3 painting and photograph are in balance.
+#: In the relative normalization both losses are of order 1, while the literature's λ runs from 1e-5 to 1e-2. With this
+#: factor on the content term λ means the same: at 1e-3 painting and photograph are in balance.
 RELATIVE_CONTENT_SCALE = 100.0
 
-#: Energies below this count as this: a black target must not divide by zero.
+#: The smallest energy: a black target must not divide by zero.
 SMALLEST_ENERGY = 1e-12
 
 
 class _Gram(torch.autograd.Function):
-    """F Fᵀ with one matrix product in the backward pass, and a gradient in the layout of F.
+    """F Fᵀ with one matrix product in the backward pass, where autograd's own rule takes two.
 
-    Autograd's own rule takes two products. And a gradient in another layout than the maps' would make every sum and
-    every ReLU that it passes jump through memory.
+    The gradient has the layout of F: another one would slow down every sum and ReLU that it passes.
     """
 
     @staticmethod
@@ -64,7 +63,7 @@ class _SquaredLength(torch.autograd.Function):
 
 
 def _squares(difference: Tensor, metric: Tensor | None) -> Tensor:
-    """Squared length (B,) of differences of feature maps (B, N, H, W) or of Gram matrices (B, N, N)."""
+    """Squared length (B,) of feature maps (B, N, H, W) or Gram matrices (B, N, N), or of their differences."""
     if metric is None:
         return difference.square().flatten(1).sum(1)
     with torch.no_grad():
@@ -76,24 +75,31 @@ def _squares(difference: Tensor, metric: Tensor | None) -> Tensor:
     return squares
 
 
+def _loss(
+    output: Tensor,
+    target: Tensor,
+    normalization: Normalization,
+    divisor: float,
+    metric: Tensor | None,
+    energy: Tensor | None,
+) -> Tensor:
+    """One term of the metric; ``divisor`` is the article's."""
+    squares = _squares(output - target, metric)
+    if normalization == "gatys":
+        return squares.mean() / divisor
+    if normalization == "relative":
+        return (squares / (target_energy(target, metric) if energy is None else energy)).mean()
+    raise ValueError(f"unknown normalization '{normalization}': gatys or relative")
+
+
 def gram_matrix(features: Tensor) -> Tensor:
     """Gram matrix F Fᵀ / M of feature maps: how strongly any two channels answer at the same place.
 
-    Divided by the number of positions M, so that pictures of different sizes can be compared.
-
-    Args:
-        features: (B, N, H, W).
-
-    Returns:
-        (B, N, N), symmetric and positive semi-definite.
+    The number of positions M makes pictures of different sizes comparable. (B, N, H, W) -> (B, N, N), symmetric and
+    positive semi-definite.
 
     Raises:
         ValueError: not four dimensions.
-
-    Example:
-        >>> gram_matrix(torch.ones(1, 2, 4, 4))
-        tensor([[[1., 1.],
-                 [1., 1.]]])
     """
     if features.ndim != 4:
         raise ValueError(f"features must be (B, N, H, W), got shape {tuple(features.shape)}")
@@ -110,7 +116,7 @@ def content_loss(
     metric: Tensor | None = None,
     energy: Tensor | None = None,
 ) -> Tensor:
-    """How far the output's feature maps are from the content's (equation 1 of the article).
+    """How far the output's feature maps are from the content's (equation 1 of the article), the mean over the batch.
 
     Args:
         output: feature maps F (B, N, H, W) of the output.
@@ -119,20 +125,12 @@ def content_loss(
         metric: symmetric (N, N), see :meth:`impasto.features.extractor.Extractor.metric`.
         energy: Σ P² (B,), where it is known.
 
-    Returns:
-        A scalar, the mean over the batch.
-
     Raises:
         ValueError: shapes differ, or an unknown normalization.
     """
     if output.shape != content.shape:
         raise ValueError(f"feature maps differ in shape: {tuple(output.shape)} and {tuple(content.shape)}")
-    squares = _squares(output - content, metric)
-    if normalization == "gatys":
-        return 0.5 * squares.mean()
-    if normalization == "relative":
-        return (squares / (target_energy(content, metric) if energy is None else energy)).mean()
-    raise ValueError(f"unknown normalization '{normalization}': gatys or relative")
+    return _loss(output, content, normalization, 2, metric, energy)
 
 
 def style_loss(
@@ -144,48 +142,34 @@ def style_loss(
     metric: Tensor | None = None,
     energy: Tensor | None = None,
 ) -> Tensor:
-    """How far the output's Gram matrix is from the style's, at one layer (equation 4 of the article).
+    """How far the output's Gram matrix is from the style's at one layer (equation 4), the mean over the batch.
 
     Args:
         output: Gram matrix G / M (B, N, N) of the output, from :func:`gram_matrix`.
         style: Gram matrix A / M of the style; (1, N, N) serves a whole batch.
         normalization: ``gatys`` 1 / (4 N² M²) Σ (G − A)²; ``relative`` Σ (G − A)² / Σ A².
-        channels: N of the article where it is not the size of the matrices, as with
-            :class:`impasto.features.compact.Compact`.
+        channels: N of the article where it is not the size of the matrices, as with the compact extractor.
         metric: symmetric (N, N), see :meth:`impasto.features.extractor.Extractor.metric`.
         energy: Σ A² (1,), where it is known.
-
-    Returns:
-        A scalar, the mean over the batch.
 
     Raises:
         ValueError: sizes differ, or an unknown normalization.
     """
     if output.shape[1:] != style.shape[1:]:
         raise ValueError(f"Gram matrices differ in size: {tuple(output.shape)} and {tuple(style.shape)}")
-    squares = _squares(output - style, metric)
-    if normalization == "gatys":
-        return squares.mean() / (4 * (channels or output.shape[1]) ** 2)
-    if normalization == "relative":
-        return (squares / (target_energy(style, metric) if energy is None else energy)).mean()
-    raise ValueError(f"unknown normalization '{normalization}': gatys or relative")
+    return _loss(output, style, normalization, 4 * (channels or output.shape[1]) ** 2, metric, energy)
 
 
 def target_energy(target: Tensor, metric: Tensor | None = None) -> Tensor:
-    """What the relative normalization divides by: the squares of feature maps or Gram matrices, summed, (B,)."""
+    """What the relative normalization divides by: the sum of squares of feature maps or Gram matrices, (B,)."""
     return _squares(target, metric).clamp_min(SMALLEST_ENERGY)
 
 
 def style_share(output: Mapping[str, Tensor], content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
     """How much of the way to the style is left: 1 for the untouched photograph, 0 for the painting.
 
-    Args:
-        output: layer -> Gram matrix G (1, N, N) of the output.
-        content: layer -> Gram matrix of the photograph.
-        style: layer -> Gram matrix A of the style.
-
-    Returns:
-        A scalar, the mean over the layers of ‖G − A‖² / ‖G_photograph − A‖².
+    It is a scalar of the Gram matrices (1, N, N) of every layer: the mean over the layers of
+    ‖G_output − G_style‖² / ‖G_content − G_style‖².
     """
     shares = [
         (output[layer] - target).square().sum() / (content[layer] - target).square().sum().clamp_min(SMALLEST_ENERGY)
@@ -195,10 +179,7 @@ def style_share(output: Mapping[str, Tensor], content: Mapping[str, Tensor], sty
 
 
 def total_loss(
-    content: Tensor,
-    style: Tensor,
-    content_weight: float,
-    normalization: Normalization = "relative",
+    content: Tensor, style: Tensor, content_weight: float, normalization: Normalization = "relative"
 ) -> Tensor:
     """``λ · content + style`` (equation 7 of the article, with λ = α / β).
 
@@ -209,21 +190,16 @@ def total_loss(
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Mean squared difference of neighboring pixels, horizontally and vertically: small for a smooth picture.
-
-    Args:
-        image: (B, C, H, W), at least 2 × 2 pixels.
-    """
+    """Mean squared difference of neighboring pixels, across plus down, of (B, C, H, W) with at least 2 × 2 pixels."""
     across = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
     down = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
     return across + down
 
 
 def blend_grams(grams: list[Tensor], weights: list[float]) -> Tensor:
-    """The weighted mean of several styles' Gram matrices: the target of a picture in all of their styles.
+    """The weighted mean of several styles' Gram matrices: the target of a picture in all of these styles.
 
-    Descending to the mean is the same as descending on the weighted sum of the single losses, which differs by a
-    constant, at the cost of one style.
+    Its loss is the weighted sum of the single losses up to a constant, at the cost of one style.
     """
     total = sum(weights)
     return torch.stack([gram * (weight / total) for gram, weight in zip(grams, weights, strict=True)]).sum(0)

@@ -1,4 +1,4 @@
-"""What this machine can do, and how to get the most out of it."""
+"""What this machine can do, and torch as the library needs it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,8 @@ import torch
 from impasto.errors import ImpastoError
 from impasto.forks import forked
 
-#: Where Linux tells how much memory a container may take: of cgroups in version 2 and 1.
-CONTAINER_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+#: Where Linux tells how much memory a container may take: cgroups in version 2 and 1.
+CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -35,8 +32,8 @@ def own_torch(threads: int | None = None) -> Iterator[None]:
     global random numbers do not advance.
 
     Args:
-        threads: CPU threads to take; None for what torch is set to. In the child of a fork torch's threads are gone,
-            and work that is given to them never ends: there it is one.
+        threads: CPU threads to take; None for what torch is set to. It is one in the child of a fork, where torch's
+            threads are gone and work given to them never ends.
     """
     dtype, count = torch.get_default_dtype(), torch.get_num_threads()
     with ExitStack() as stack:
@@ -47,7 +44,7 @@ def own_torch(threads: int | None = None) -> Iterator[None]:
         for kind in ("cpu", "cuda", "mps"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        if torch.get_default_device().type != "cpu":  # It costs a little at every call of torch.
+        if torch.get_default_device().type != "cpu":  # A default device slows down every call of torch.
             stack.enter_context(torch.device("cpu"))
         stack.enter_context(torch.random.fork_rng(devices=[]))
         torch.set_default_dtype(torch.float32)
@@ -63,18 +60,17 @@ def resolve_device(name: str) -> Device:
     Raises:
         ImpastoError: the device asked for is not on this machine.
     """
-    there: dict[Device, bool] = {
-        "cpu": True,
-        "mps": torch.backends.mps.is_available(),
-        "cuda": torch.cuda.is_available(),
-    }
+    there: list[Device] = ["cpu"]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    if torch.cuda.is_available():
+        there.append("cuda")
     if name == "auto":
-        return next(device for device in reversed(there) if there[device])
-    device = next((device for device in there if device == name and there[device]), None)
-    if device is None:
-        there_is = ", ".join(device for device in there if there[device])
-        raise ImpastoError(f"{name} is not on this machine; there is {there_is}", setting="device")
-    return device
+        return there[-1]
+    for device in there:
+        if device == name:
+            return device
+    raise ImpastoError(f"{name} is not on this machine; there is {', '.join(there)}", setting="device")
 
 
 def has_fast_bf16(device: str) -> bool:
@@ -89,17 +85,17 @@ def has_fast_bf16(device: str) -> bool:
 
 def resolve_precision(name: Precision, device: str) -> Precision:
     """``auto`` becomes ``bf16`` where the device is fast at it, ``fp32`` otherwise."""
-    if name == "auto":
-        return "bf16" if has_fast_bf16(device) else "fp32"
-    return name
+    if name != "auto":
+        return name
+    return "bf16" if has_fast_bf16(device) else "fp32"
 
 
 @cache
 def keep_freed_memory() -> None:
     """Let the C library keep large blocks that were freed, for the next step.
 
-    Every step takes and frees the same hundreds of megabytes. By default glibc hands blocks of that size back to the
-    system, which has to map and clear them again, page by page: some 10 to 15 % of a step's time.
+    Every step takes and frees the same hundreds of megabytes. By default glibc hands them back to the system, which has
+    to map and clear them again, page by page: some 10 to 15 % of a step's time.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -113,9 +109,9 @@ def keep_freed_memory() -> None:
 
 
 def give_memory_back() -> None:
-    """Hand memory that is free, but that the C library still holds, back to the system.
+    """Hand free memory that the C library still holds back to the system.
 
-    Work in pieces of many sizes leaves holes between blocks that are in use: hundreds of megabytes after some tiles.
+    Work in tiles of many sizes leaves holes between blocks in use: hundreds of megabytes after some tiles.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -124,20 +120,19 @@ def give_memory_back() -> None:
 
 
 def machine_memory() -> int | None:
-    """Bytes of memory that this machine has, or that the container allows; None where the system does not tell."""
+    """Bytes of memory that this machine has, or the container allows; None where the system does not tell."""
     try:
         found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     except (AttributeError, OSError, ValueError):
         return None
     for limit in CONTAINER_LIMITS:
-        # "max" stands for none.
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # "max" stands for none.
             found.append(int(limit.read_text()))
     return min(found)
 
 
 def resident_memory() -> int:
-    """Bytes of this process that are in memory now; 0 where the system does not tell."""
+    """Bytes of this process that are in memory; 0 where the system does not tell."""
     try:
         pages = Path("/proc/self/statm").read_text().split()[1]
     except OSError:

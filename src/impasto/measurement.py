@@ -1,4 +1,4 @@
-"""The metric of a finished picture, for any picture, whoever made it."""
+"""The metric of a finished picture, whoever made it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ class Measurement:
     """How much of the content and of the style is in a picture.
 
     Attributes:
-        content_loss: relative loss at relu4_2; 0 is the photograph itself.
-        style_loss: mean of the relative losses of the Gram matrices at relu1_1 … relu5_1; 0 is the painting itself.
-        total_loss: λ · content + style, as :func:`impasto.stylize` descends on it.
-        style_share: mean over the style layers of ‖G − G_style‖² / ‖G_photograph − G_style‖²: 1 for the untouched
-            photograph, 0 for the painting.
+        content_loss: relative loss at relu4_2; 0 for the photograph.
+        style_loss: mean of the relative losses of the Gram matrices at relu1_1 … relu5_1; 0 for the painting.
+        total_loss: λ · content + style, which :func:`impasto.stylize` minimizes.
+        style_share: :func:`impasto.losses.style_share`; 1 for the untouched photograph, 0 for the painting.
         content_error: ‖F − F_content‖² / ‖F_content‖² at relu4_2.
         ssim: structural similarity to the photograph, at most 1 (Wang et al. 2004).
         extractor: what measured.
@@ -54,15 +53,15 @@ def measure(
 ) -> Measurement:
     """Measure ``output`` against the photograph and the paintings that it was made of.
 
-    The photograph is brought to the output's size, the paintings to its longest side.
+    The photograph is resized to the output's size, the paintings to its longest side.
 
     Args:
         output: the picture to measure: a path, a PIL image or a tensor.
         content: the photograph.
         styles: a painting, or a sequence of them.
-        style_weights: one weight for each painting; equal ones if None.
+        style_weights: one for each painting; equal ones if None.
         content_weight: λ.
-        extractor: ``vgg19`` is the one that counts; ``compact``, ``auto`` or a file of weights.
+        extractor: ``vgg19``, whose numbers compare; ``compact``, ``auto`` or a file of weights.
         threads: CPU threads; None for torch's choice.
         max_pixels: the most pixels that an image may have.
 
@@ -84,13 +83,13 @@ def measure(
 def _measure(
     settings: Settings, shares: Sequence[float], picture: Tensor, photograph: Tensor, styles: Sequence[Tensor]
 ) -> Measurement:
-    # Takes a third of a second to import, and nothing else here needs it.
-    from kornia.metrics import ssim
+    from kornia.metrics import ssim  # Takes a third of a second to import.
 
     network = load_extractor(settings.extractor)
     photograph = resize(photograph, (picture.shape[-2], picture.shape[-1]))
-    smallest = network.smallest_side([CONTENT_LAYER, *STYLE_LAYERS])
-    at_output, at_content = (network(image, [CONTENT_LAYER, *STYLE_LAYERS]) for image in (picture, photograph))
+    layers = [CONTENT_LAYER, *STYLE_LAYERS]
+    smallest = network.smallest_side(layers)
+    at_output, at_content = network(picture, layers), network(photograph, layers)
     at_styles = [network(fit_style(style, max(picture.shape[-2:]), smallest), STYLE_LAYERS) for style in styles]
     painted, untouched, *grams = (
         {layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS}

@@ -1,10 +1,10 @@
-"""What made this picture: everything needed to make it again, as a line of JSON inside the file."""
+"""What made a picture: everything needed to make it again, as a line of JSON inside the file."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,9 +20,9 @@ class Input:
     """One file that went in.
 
     Attributes:
-        name: its path, or ``gallery:NAME``, as the user typed it; empty for an image that was given in Python, not as a
+        name: its path, or ``gallery:NAME``, as the user typed it; empty for an image that was given in Python without a
             file, and for the network that comes with the package.
-        sha256: hash of the file's bytes (of the pixels, where there was no file), 64 hexadecimal digits.
+        sha256: of the file's bytes (of the pixels, where there was no file), 64 hexadecimal digits.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Recipe:
         version: impasto's.
         content: the photograph.
         styles: the paintings, in the order of their weights.
-        init_image: the picture that the run began with, where it was a file of its own.
         settings: every keyword of :func:`impasto.stylize` that determines the picture, resolved (no "auto" is left).
             Plain JSON values; tuples become lists. Without a ``method`` it is ``refine``.
         extractor: name of the CNN that looked; None where nothing was refined.
         extractor_sha256: hash of its weights.
         torch: the version that computed it.
-        threads: how many CPU threads it used. Sums are split by thread, so the last bits depend on it.
+        threads: CPU threads used. Sums are split by thread, so the last bits depend on it.
+        init_image: the picture that the run began with, where it was a file of its own.
         model: the network that painted, or that began the picture; None where there was none.
     """
 
@@ -57,11 +57,11 @@ class Recipe:
     extractor_sha256: str | None
     torch: str
     threads: int
-    init_image: Input | None = field(default=None)
-    model: Input | None = field(default=None)
+    init_image: Input | None = None
+    model: Input | None = None
 
     def __post_init__(self) -> None:
-        # The recipe is compared with one that has been through JSON: both hold the same plain values.
+        # The same plain values as in a recipe that has been through JSON, with which it is compared.
         object.__setattr__(self, "settings", json.loads(_dump(self.settings)))
         object.__setattr__(self, "styles", tuple(self.styles))
 
@@ -85,15 +85,11 @@ class Recipe:
             raise ImpastoError("the recipe is damaged: it is not JSON") from error
         # Only recipes of pictures that a network had part in have a model.
         painted = isinstance(data, dict) and "model" in data
-        fields = _object(data, "it", set(cls.__dataclass_fields__) - ({"model"} if not painted else set()))
-        styles = fields["styles"]
-        if not isinstance(styles, list) or not styles:
-            _damaged("styles has to be a list of at least one image")
-        if not isinstance(fields["settings"], dict):
-            _damaged("settings has to be an object")
-        threads = fields["threads"]
-        if type(threads) is not int or threads < 1:
-            _damaged("threads has to be a number from 1 up")
+        fields = _object(data, "it", set(cls.__dataclass_fields__) - (set() if painted else {"model"}))
+        styles, threads = fields["styles"], fields["threads"]
+        _need(isinstance(styles, list) and bool(styles), "styles has to be a list of at least one image")
+        _need(isinstance(fields["settings"], dict), "settings has to be an object")
+        _need(type(threads) is int and threads > 0, "threads has to be a number from 1 up")
         instant = painted and fields["extractor"] is None and fields["extractor_sha256"] is None
         return cls(
             version=_text(fields, "version"),
@@ -115,14 +111,12 @@ class Recipe:
         Raises:
             ImpastoError: the file cannot be read, carries no recipe, or a damaged one.
         """
-        # Reading pictures needs torch, which a recipe alone does not.
-        from impasto.images import read_recipe_text
+        from impasto.images import read_recipe_text  # With torch, which a recipe alone does not need.
 
         text = read_recipe_text(path)
         if text is None:
-            raise ImpastoError(
-                f"{path} carries no recipe: give a picture as impasto saved it (other programs drop the recipe)"
-            )
+            mend = "give a picture as impasto saved it (other programs drop the recipe)"
+            raise ImpastoError(f"{path} carries no recipe: {mend}")
         try:
             return cls.from_json(text)
         except ImpastoError as error:
@@ -130,44 +124,32 @@ class Recipe:
 
 
 def locate(input: Input, *, beside: str | Path, override: str | Path | None = None, option: str = "content") -> Path:
-    """The file that a recipe calls ``input``: as typed, or else in the folder of the picture.
+    """The file that a recipe calls ``input``: as typed, or in the folder of ``beside``, the picture with the recipe.
 
-    Args:
-        input: what to find.
-        beside: the picture that carries the recipe, or its folder.
-        override: the file to take instead, given by the user.
-        option: the setting with which the user gives it, for the message.
+    ``override`` is a file of the user's to take instead, ``option`` the setting that gives it.
 
     Raises:
-        ImpastoError: there is no such file, or the ones there are differ from the recipe's by hash.
+        ImpastoError: there is no such file, or none with the recipe's hash.
     """
     if override is None and not input.name:
-        raise ImpastoError(
-            "the picture was made in Python from an image without a file: make it again there, with impasto.stylize"
-        )
-    folder = Path(beside) if Path(beside).is_dir() else Path(beside).parent
-    candidates = (
-        [gallery.resolve(input.name), folder / input.name, folder / Path(input.name).name]
-        if override is None
-        else [gallery.resolve(override)]
-    )
+        what = "the picture was made in Python from an image without a file"
+        raise ImpastoError(f"{what}: make it again there, with impasto.stylize")
+    wanted = input.name if override is None else override
+    candidates = [gallery.resolve(wanted)]
+    if override is None:
+        folder = Path(beside) if Path(beside).is_dir() else Path(beside).parent
+        candidates += [folder / input.name, folder / Path(input.name).name]
     found = [path for path in dict.fromkeys(candidates) if path.is_file()]
     for path in found:
-        if _sha256(path) == input.sha256:
-            return path
+        try:
+            if file_sha256(path) == input.sha256:
+                return path
+        except OSError as error:
+            raise ImpastoError(f"{path} cannot be read: {error.strerror}") from error
     if found:
-        raise ImpastoError(
-            f"{found[0]} is not the file the picture was made from (its SHA-256 differs): give that one with `{option}`"
-        )
-    missing = input.name if override is None else override
-    raise ImpastoError(f"{missing} is not there: say where it lies now with `{option}`")
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise ImpastoError(f"{path} cannot be read: {error.strerror}") from error
+        what = "is not the file the picture was made from (its SHA-256 differs)"
+        raise ImpastoError(f"{found[0]} {what}: give that one with `{option}`")
+    raise ImpastoError(f"{wanted} is not there: say where it lies now with `{option}`")
 
 
 def _dump(value: Any) -> str:
@@ -175,8 +157,9 @@ def _dump(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def _damaged(what: str) -> NoReturn:
-    raise ImpastoError(f"the recipe is damaged: {what}")
+def _need(right: bool, what: str) -> None:
+    if not right:
+        raise ImpastoError(f"the recipe is damaged: {what}")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -184,26 +167,21 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _object(value: Any, name: str, keys: set[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        _damaged(f"{name} has to be an object")
-    if missing := sorted(keys - value.keys()):
-        _damaged(f"{name} lacks {', '.join(missing)}")
-    if unknown := sorted(value.keys() - keys):
-        _damaged(f"{name} has unknown parts ({', '.join(unknown)}); a newer impasto may read it")
-    return value
+    _need(isinstance(value, dict), f"{name} has to be an object")
+    missing, unknown = sorted(keys - value.keys()), sorted(value.keys() - keys)
+    _need(not missing, f"{name} lacks {', '.join(missing)}")
+    _need(not unknown, f"{name} has unknown parts ({', '.join(unknown)}); a newer impasto may read it")
+    return dict(value)
 
 
 def _text(fields: dict[str, Any], key: str) -> str:
-    value = fields[key]
-    if not isinstance(value, str):
-        _damaged(f"{key} has to be text")
-    return value
+    _need(isinstance(fields[key], str), f"{key} has to be text")
+    return str(fields[key])
 
 
 def _hash(fields: dict[str, Any], key: str) -> str:
     value = _text(fields, key)
-    if not _SHA256.fullmatch(value):
-        _damaged(f"{key} has to be 64 hexadecimal digits")
+    _need(_SHA256.fullmatch(value) is not None, f"{key} has to be 64 hexadecimal digits")
     return value
 
 

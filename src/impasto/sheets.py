@@ -1,9 +1,7 @@
-"""Labelled sheets: pictures in rows and columns, and text that is measured before it is drawn.
+"""Labeled sheets: pictures in rows and columns, with text.
 
-Everything is a block, which is an RGB image on white: text, captioned pictures and grids are put beside and above one
-another until a page is full. Every block is made as large as what it holds, so that nothing is ever clipped.
-
-Pillow's own font has no Greek letters and no typographer's signs: labels are plain ASCII.
+Everything is a block, an RGB image on white as large as what it holds: text, captioned pictures and grids are put
+beside and above one another, and nothing is ever clipped. Pillow's own font has no Greek letters: labels are ASCII.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +36,9 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def text(words: str, size: int = _LABEL, *, color: tuple[int, int, int] = INK, width: int | None = None) -> Image.Image:
-    """A block of text, one line for each of its own, broken further where ``width`` pixels are not enough.
-
-    A single word wider than that stays whole, and the block is as wide as the word. Nothing is cut off.
-    """
-    font = _font(size)
+    """A block of text; its lines are broken where they are wider than ``width`` pixels, but no word is."""
+    font, height = _font(size), round(size * 1.35)
     lines = [part for line in words.split("\n") for part in _broken(line, font, width)]
-    height = _line_height(size)
     boxes = [font.getbbox(line) for line in lines]
     # Some letters begin a pixel before where they are put.
     left = max(0, *(-math.floor(box[0]) for box in boxes))
@@ -53,10 +48,6 @@ def text(words: str, size: int = _LABEL, *, color: tuple[int, int, int] = INK, w
     for index, line in enumerate(lines):
         draw.text((left, index * height), line, color, font)
     return block
-
-
-def _line_height(size: int) -> int:
-    return round(size * 1.35)
 
 
 def _broken(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int | None) -> list[str]:
@@ -71,10 +62,7 @@ def _broken(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width
 
 
 def fitted(picture: Image.Image, longest: int) -> Image.Image:
-    """The picture with its longer side ``longest`` pixels long, as RGB.
-
-    Enlarged, its pixels stay squares: they are what there is to see in a small map.
-    """
+    """The picture as RGB with a longer side of ``longest`` pixels. Enlarged pixels stay squares."""
     scale = longest / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.convert("RGB").resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
@@ -109,62 +97,57 @@ def beside(blocks: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
     return whole
 
 
-def page(blocks: Sequence[Image.Image], gap: int = 2 * GAP) -> Image.Image:
+def page(blocks: Sequence[Image.Image]) -> Image.Image:
     """Blocks above one another, flush left, with the same margin on all four sides."""
-    inside = stack(blocks, gap)
-    whole = Image.new("RGB", (inside.width + 4 * GAP, inside.height + 4 * GAP), PAPER)
-    whole.paste(inside, (2 * GAP, 2 * GAP))
-    return whole
+    inside = stack(blocks, 2 * GAP)
+    return _boxed(inside, inside.width + 4 * GAP, inside.height + 4 * GAP)
 
 
-def grid(
-    rows: Sequence[Sequence[Cell]], *, columns: Sequence[str] = (), heads: Sequence[str] = (), label: int = _LABEL
-) -> Image.Image:
+def grid(rows: Sequence[Sequence[Cell]], *, columns: Sequence[str] = (), heads: Sequence[str] = ()) -> Image.Image:
     """Cells in rows and columns, every picture centered in its column with its label under it.
 
     Args:
         rows: the cells; a row may be shorter than others.
         columns: what stands above the columns.
         heads: what stands before the rows, as high as the middle of their pictures.
-        label: size of the labels' letters, in pixels.
     """
-    labels = [[text_centered(cell.label, label) if cell.label else None for cell in row] for row in rows]
-    above = [text_centered(column, label + 2) for column in columns]
-    before = [text(head, label + 2) for head in heads]
-    count = max([len(above), *(len(row) for row in rows)])
-    widths = [
-        max(
-            [block.width for block in above[index : index + 1]]
-            + [row[index].picture.width for row in rows if index < len(row)]
-            + [block.width for line in labels for block in line[index : index + 1] if block is not None]
-        )
-        for index in range(count)
-    ]
-    tall = [max(cell.picture.height for cell in row) for row in rows]
-    # A head with many lines may be taller than its pictures.
-    tall = [max([height, *(b.height for b in before[i : i + 1])]) for i, height in enumerate(tall)]
-    under = [max([0, *(block.height + 4 for block in line if block is not None)]) for line in labels]
-    side = max((block.width for block in before), default=0) + (GAP if before else 0)
-    crown = max((block.height for block in above), default=0) + (GAP // 2 if above else 0)
-    width = side + sum(widths) + GAP * (count - 1)
-    whole = Image.new("RGB", (width, crown + sum(tall) + sum(under) + GAP * (len(rows) - 1)), PAPER)
-    lefts = [side + sum(widths[:index]) + GAP * index for index in range(count)]
-    for block, left, room in zip(above, lefts, widths, strict=False):
-        whole.paste(block, (left + (room - block.width) // 2, 0))
-    top = crown
+    above = [_centered(column, _LABEL + 2) for column in columns]
+    before = [text(head, _LABEL + 2) for head in heads]
+    side = max((head.width for head in before), default=0)
+    lines, talls = [], []
     for index, row in enumerate(rows):
-        if before:
-            whole.paste(before[index], (0, top + (tall[index] - before[index].height) // 2))
-        for cell, caption, left, room in zip(row, labels[index], lefts, widths, strict=False):
-            picture = cell.picture
-            whole.paste(picture, (left + (room - picture.width) // 2, top + (tall[index] - picture.height) // 2))
-            if caption is not None:
-                whole.paste(caption, (left + (room - caption.width) // 2, top + tall[index] + 4))
-        top += tall[index] + under[index] + GAP
+        # A head with many lines may be taller than its pictures.
+        tall = max(block.height for block in (*before[index : index + 1], *(cell.picture for cell in row)))
+        blocks = [[_boxed(cell.picture, cell.picture.width, tall), *_caption(cell)] for cell in row]
+        lines.append([stack(block, 4, centered=True) for block in blocks])
+        talls.append(tall)
+    widths = [max(block.width for block in column if block) for column in zip_longest(above, *lines)]
+    table = []
+    for index, line in enumerate(lines):
+        head = [_boxed(block, side, talls[index], flush=True) for block in before[index : index + 1]]
+        table.append(beside(head + _in_columns(line, widths)))
+    if not above:
+        return stack(table)
+    corner = [Image.new("RGB", (side, 1), PAPER)] if before else []
+    return stack([beside(corner + _in_columns(above, widths)), stack(table)], GAP // 2)
+
+
+def _in_columns(line: Sequence[Image.Image], widths: Sequence[int]) -> list[Image.Image]:
+    return [_boxed(block, width, block.height) for block, width in zip(line, widths, strict=False)]
+
+
+def _boxed(block: Image.Image, width: int, height: int, *, flush: bool = False) -> Image.Image:
+    """A block in the middle of a white field, or at its left."""
+    whole = Image.new("RGB", (width, height), PAPER)
+    whole.paste(block, (0 if flush else (width - block.width) // 2, (height - block.height) // 2))
     return whole
 
 
-def text_centered(words: str, size: int = _LABEL) -> Image.Image:
+def _caption(cell: Cell) -> list[Image.Image]:
+    return [_centered(cell.label, _LABEL)] if cell.label else []
+
+
+def _centered(words: str, size: int) -> Image.Image:
     """A block of text whose lines are centered on one another."""
     return stack([text(line, size) for line in words.split("\n")], gap=0, centered=True)
 
@@ -173,11 +156,10 @@ def text_centered(words: str, size: int = _LABEL) -> Image.Image:
 def heat_colors() -> NDArray[np.uint8]:
     """256 colors (256, 3), from black over violet, red and orange to a pale yellow, perceptually uniform.
 
-    A path through CIELAB on which lightness only rises, walked in steps of equal length: equal differences of the
-    values are equal differences to the eye, and a print in gray still shows the order.
+    A path through CIELAB in steps of equal length on which lightness only rises: equal differences of the values are
+    equal differences to the eye, and a print in gray still shows the order.
     """
-    # Takes a third of a second to import, and the grid of a sweep has no use for it.
-    import torch
+    import torch  # With kornia a third of a second, and the grid of a sweep does not need it.
     from kornia.color import lab_to_rgb
 
     along = np.linspace(0, 1, 4001)
@@ -190,5 +172,5 @@ def heat_colors() -> NDArray[np.uint8]:
 
 
 def heat(values: NDArray[np.floating]) -> Image.Image:
-    """Values (H, W) as colors: 0 is black, 1 a pale yellow; what lies outside is taken for the nearer of the two."""
+    """Values (H, W) as colors: 0 and less is black, 1 and more a pale yellow."""
     return Image.fromarray(heat_colors()[np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)])

@@ -1,18 +1,11 @@
 """One photograph and one painting at several content weights, and with more and more style layers.
 
-The figure 3 of Gatys et al. 2015, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576): columns are λ, rows the
-layers whose Gram matrices are the style.
+Figure 3 of Gatys et al. 2015, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576): columns are λ, rows the layers
+whose Gram matrices are the style.
 
-Every cell but the first begins with its neighbor's picture. The cells are made along falling λ, from the one that is
-most like the photograph, with which the first of all begins: a picture that was the best at λ and then descends at a
-smaller λ' can only give up content for style. For its total λ' C + S falls, while λ C + S could not fall any more; the
-difference of the two, (λ - λ') C, has therefore grown. So the content loss rises from cell to cell and the style loss
-falls, as they should. Along rising λ the totals are a few percent worse after as many steps, because what a descent
-has not finished yet is style.
-
-A neighbor's picture saves no steps. Every run goes through the coarse scales again, where the neighbor's fine drawing
-is lost, and with five sixths of the steps the total losses are up to 7 percent above those of a run that begins with
-the photograph. With all of them they are at most 3 percent above, and far below where λ is small: see docs/features.md.
+The first cell has the largest λ and begins with the photograph, every other one with its neighbor's picture, along
+falling λ: a picture that is the best at λ can only give up content for style at a smaller one. docs/features.md says
+why, and has the numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +28,7 @@ from impasto.sheets import FAINT, GAP, Cell, beside, empty, fitted, grid, page, 
 
 #: Longest side of a cell's picture on the sheet, in pixels.
 LARGEST = 300
-#: Beside the two images there has to be this much room for the text, in pixels; else it goes below them.
+#: Least room for the text beside the two images, in pixels; with less it goes below them.
 NARROWEST = 220
 
 Layers = tuple[str, ...] | None
@@ -49,8 +42,8 @@ class SweepCell:
         row: which of the rows.
         column: which of the content weights, rising.
         content_weight: λ.
-        layers: the style layers of the row; None where the settings say which.
-        neighbor: row and column of the cell whose picture this one began with; None: the photograph.
+        layers: the style layers of the row; None for those of the settings.
+        neighbor: row and column of the cell whose picture this one began with; None for the photograph.
         painting: the picture, with its losses and its recipe.
         path: where it lies, with its recipe inside.
     """
@@ -65,22 +58,20 @@ class SweepCell:
 
 
 def cumulative_layers() -> tuple[tuple[str, ...], ...]:
-    """relu1_1; relu1_1 and relu2_1; and so on, up to all five: the rows of the article's figure."""
+    """The rows of the article's figure: relu1_1; relu1_1 and relu2_1; and so on, up to all five."""
     return tuple(STYLE_LAYERS[: count + 1] for count in range(len(STYLE_LAYERS)))
 
 
 def order(rows: int, columns: int) -> Iterator[tuple[tuple[int, int], tuple[int, int] | None]]:
     """(row, column) of every cell in the order of making, each with the neighbor that it begins with.
 
-    Rows from the top, columns from the last one (the largest λ) to the first. A row's first cell begins with the one
-    above it, the others with the one to their right; the very first one has none.
+    Rows from the top, columns from the last one (the largest λ). A row's first cell begins with the one above it, the
+    others with the one to their right; the very first one has none.
     """
     for row in range(rows):
-        for column in reversed(range(columns)):
-            if column < columns - 1:
-                yield (row, column), (row, column + 1)
-            else:
-                yield (row, column), (row - 1, column) if row else None
+        yield (row, columns - 1), (row - 1, columns - 1) if row else None
+        for column in reversed(range(columns - 1)):
+            yield (row, column), (row, column + 1)
 
 
 def sweep(
@@ -95,18 +86,11 @@ def sweep(
     before: Callable[[int, int], None] = lambda row, column: None,
     **settings: Any,
 ) -> Iterator[SweepCell]:
-    """Paint the cells, one by one as they are asked for.
+    """Paint the cells, one by one as they are asked for; the pictures go into ``folder``.
 
-    Args:
-        content: the photograph.
-        style: the painting.
-        content_weights: the values of λ.
-        folder: where the pictures go: each is what the next one begins with.
-        rows: the style layers of every row, of equal weight; None for those of the settings.
-        force: replace pictures that are there.
-        report: receives the events of every cell.
-        before: called with row and column before a cell is begun.
-        **settings: those of :func:`impasto.stylize`, for every cell.
+    ``rows`` are the style layers of every row, of equal weight; None for those of the settings. ``report`` receives the
+    events of every cell, ``before`` is called with row and column before a cell is begun. ``settings`` are those of
+    :func:`impasto.stylize`, for every cell.
 
     Raises:
         ImpastoError: no λ, one twice, or whatever :func:`impasto.stylize` raises.
@@ -115,8 +99,7 @@ def sweep(
     paths: dict[tuple[int, int], Path] = {}
     for (row, column), neighbor in order(len(rows), len(weights)):
         before(row, column)
-        chosen: dict[str, Any] = {**settings, "content_weight": weights[column]}
-        layers = rows[row]
+        chosen, layers = {**settings, "content_weight": weights[column]}, rows[row]
         if layers is not None:
             chosen["style_layers"] = {layer: 1 / len(layers) for layer in layers}
         if neighbor is not None:
@@ -146,44 +129,35 @@ def check_weights(content_weights: Sequence[float]) -> list[float]:
 
 def label(weight: float) -> str:
     """``1e-5``, ``0.5``: as one would type it."""
-    short = f"{weight:g}" if weight == 0 or weight >= 1 else min(_scientific(weight), f"{weight:g}", key=len)
+    short = f"{weight:g}"
+    if 0 < weight < 1:
+        digits, power = f"{weight:.5e}".split("e")
+        short = min(f"{digits.rstrip('0').rstrip('.')}e{int(power)}", short, key=len)
     return short.replace("e-0", "e-").replace("e+0", "e")
 
 
-def _scientific(weight: float) -> str:
-    digits, power = f"{weight:.5e}".split("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
-
-
 def cell_name(weight: float, layers: Layers) -> str:
-    """Name of a cell's file: ``lambda-1e-3.png``, or ``relu1_1-relu3_1-lambda-1e-3.png`` with the row's layers."""
+    """Name of a cell's file: ``lambda-1e-3.png``, with the row's layers ``relu1_1-relu3_1-lambda-1e-3.png``."""
     ends = () if layers is None else layers if len(layers) < 2 else (layers[0], layers[-1])
     return "-".join([*ends, f"lambda-{label(weight)}"]) + ".png"
 
 
 def figures(cell: SweepCell, cells: dict[tuple[int, int], SweepCell]) -> dict[str, Any]:
-    """What there is to say of a cell in numbers, as plain JSON values.
-
-    Args:
-        cell: the one.
-        cells: all so far, by row and column.
-    """
+    """The numbers of a cell, as plain JSON values; ``cells`` are all so far, by row and column."""
     last = cell.painting.losses[-1]
-    start = None if cell.neighbor is None else cells[cell.neighbor]
     return {
-        "content_weight": cell.content_weight,
-        "style_layers": None if cell.layers is None else list(cell.layers),
+        **_place(cell),
         "losses": dict(last.losses),
         "total_loss": last.total_loss,
         "steps": len(cell.painting.losses),
         "seconds": round(cell.painting.seconds, 3),
-        "begins_with": None
-        if start is None
-        else {
-            "content_weight": start.content_weight,
-            "style_layers": None if start.layers is None else list(start.layers),
-        },
+        "begins_with": None if cell.neighbor is None else _place(cells[cell.neighbor]),
     }
+
+
+def _place(cell: SweepCell) -> dict[str, Any]:
+    layers = None if cell.layers is None else list(cell.layers)
+    return {"content_weight": cell.content_weight, "style_layers": layers}
 
 
 def sweep_sheet(
@@ -195,12 +169,7 @@ def sweep_sheet(
 ) -> Image.Image:
     """The figure: the two images above, a column for each λ, a row for each set of style layers.
 
-    Args:
-        content: the photograph.
-        style: the painting.
-        content_weights: the values of λ.
-        rows: the style layers of every row.
-        cells: by row and column. Where one is missing, an empty field says so.
+    The cells are by row and column; an empty field stands for a missing one.
     """
     weights = check_weights(content_weights)
     some = next(iter(cells.values())).painting
@@ -211,8 +180,8 @@ def sweep_sheet(
         if (row, column) not in cells:
             return Cell(empty(shape), "not made")
         painting = cells[row, column].painting
-        last = painting.losses[-1]
-        words = "\n".join(f"{name} {last.losses[name]:.3g}" for name in ("content", "style"))
+        losses = painting.losses[-1].losses
+        words = "\n".join(f"{name} {losses[name]:.3g}" for name in ("content", "style"))
         return Cell(fitted(to_pil(painting.tensor), side), words)
 
     body = grid(
@@ -221,12 +190,12 @@ def sweep_sheet(
         heads=["\n+ ".join(layers) for layers in rows if layers is not None],
     )
     inputs = grid([[Cell(_as_high(content, shape[1]), "content"), Cell(_as_high(style, shape[1]), "style")]])
+    title = "Content weight"
     words = (
         "lambda weighs the content against the style: where it is small the picture is almost pure texture, where it "
         "is large the photograph stays. Under each picture stand its content loss and its style loss, as "
         f"{some.recipe.extractor} sees them."
     )
-    title = "Content weight"
     if len(rows) > 1:
         title += " and style layers"
         words += " From row to row one more layer counts as style: what it repeats grows larger."

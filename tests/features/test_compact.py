@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 from impasto.errors import ImpastoError
 from impasto.features import load_extractor
-from impasto.features.compact import Compact, is_compact, shipped_path
+from impasto.features.compact import Compact, is_compact
 from impasto.features.vgg19 import VGG19
+from impasto.files.shipped import shipped
 from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import content_loss, gram_matrix
 
@@ -22,12 +23,12 @@ def compact() -> Compact:
 
 class TestTheShippedFile:
     def test_is_small(self) -> None:
-        assert shipped_path().stat().st_size <= 8_000_000
+        assert shipped("compact").stat().st_size <= 8_000_000
 
     def test_has_the_layers_of_the_metric(self, compact: Compact) -> None:
         assert set(compact.layers) == {CONTENT_LAYER, *STYLE_LAYERS}
         assert compact.channels("relu4_1") == 512, "the losses count VGG-19's channels"
-        assert compact.sha256 == hashlib.sha256(shipped_path().read_bytes()).hexdigest()
+        assert compact.sha256 == hashlib.sha256(shipped("compact").read_bytes()).hexdigest()
 
     def test_shapes(self, compact: Compact) -> None:
         found = compact(torch.rand(2, 3, 64, 48), compact.layers)
@@ -84,7 +85,7 @@ class TestTheShippedFile:
         assert all(parameter.grad is None for parameter in compact.parameters())
 
     def test_has_a_card(self) -> None:
-        card = shipped_path().with_suffix(".md").read_text(encoding="utf-8")
+        card = shipped("compact").with_suffix(".md").read_text(encoding="utf-8")
         for word in ("data", "settings", "scores", "license"):
             assert word in card.lower(), word
 
@@ -114,7 +115,7 @@ class TestLoading:
         monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
         assert load_extractor("compact").name == "compact"
         assert load_extractor("auto").name == "compact", "where there is no VGG-19"
-        assert load_extractor(shipped_path()).name == "compact"
+        assert load_extractor(shipped("compact")).name == "compact"
         with pytest.raises(
             ImpastoError, match="vgg19: its weights are not on this machine; 'impasto weights get vgg19'"
         ):
@@ -130,7 +131,7 @@ class TestLoading:
     @pytest.mark.parametrize("keep", [0, 100, -1])
     def test_cut(self, tmp_path: Path, keep: int) -> None:
         path = tmp_path / "compact.safetensors"
-        path.write_bytes(shipped_path().read_bytes()[:keep])
+        path.write_bytes(shipped("compact").read_bytes()[:keep])
         with pytest.raises(ImpastoError, match=r"compact\.safetensors: .*compact extractor; give"):
             Compact.from_file(path)
 

@@ -115,7 +115,7 @@ class TestLocate:
         assert locate(Input("wave.webp", file_sha256(there)), beside=tmp_path, override="gallery:wave") == there
 
     def test_another_version_of_the_picture(self, tmp_path: Path) -> None:
-        with pytest.raises(ImpastoError, match=r"is not the file the picture was made from .* with --style"):
+        with pytest.raises(ImpastoError, match=r"is not the file the picture was made from .* with `--style`"):
             locate(Input("gallery:wave", "0" * 64), beside=tmp_path, option="--style")
 
     def test_a_picture_that_was_removed(self, tmp_path: Path) -> None:

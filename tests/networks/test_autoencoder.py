@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.errors import ImpastoError
-from impasto.features.compact import shipped_path
+from impasto.files.shipped import shipped
 from impasto.networks.autoencoder import AutoEncoder, blend_codes
 from impasto.networks.layers import MULTIPLE
 from impasto.networks.moments import moments
@@ -239,7 +239,7 @@ class TestFile:
             ImpastoError,
             match=r"compact\.safetensors: is not an auto-encoder; give a file of 'impasto train autoencoder'",
         ):
-            AutoEncoder.from_file(shipped_path())
+            AutoEncoder.from_file(shipped("compact"))
         small().to_file(tmp_path / "a.safetensors")
         (tmp_path / "cut.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:-100])
         for name in ("cut.safetensors", "gone.safetensors"):

@@ -25,7 +25,7 @@ def load_extractor(name: str | os.PathLike[str] = "auto", *, device: str = "cpu"
     """
     from impasto.machine import own_torch
 
-    with own_torch():  # The random numbers of fresh layers, among other things, are the caller's.
+    with own_torch():  # Fresh layers would advance the caller's random numbers.
         return _load(os.fspath(name), pooling).to(device)
 
 
@@ -35,19 +35,13 @@ def _load(name: str, pooling: str) -> Extractor:
     from impasto.features.vgg19 import VGG19
     from impasto.features.weights import find_vgg19
 
-    extractor: Extractor
-    stored = find_vgg19() if name in ("auto", "vgg19") else None
-    if name == "compact" or (name == "auto" and stored is None):
-        extractor = Compact.from_file()
-    elif name == "vgg19" and stored is None:
+    if name in ("auto", "vgg19") and (stored := find_vgg19()):
+        return VGG19.from_file(stored, pooling)
+    if name == "vgg19":
         raise ImpastoError(
             "vgg19: its weights are not on this machine; 'impasto weights get vgg19' fetches them, "
             "'impasto weights add FILE' takes a file that you have"
         )
-    elif stored is not None:
-        extractor = VGG19.from_file(stored, pooling)
-    elif is_compact(name):
-        extractor = Compact.from_file(name)
-    else:
-        extractor = VGG19.from_file(name, pooling)
-    return extractor
+    if name in ("auto", "compact"):
+        return Compact.from_file()
+    return Compact.from_file(name) if is_compact(name) else VGG19.from_file(name, pooling)

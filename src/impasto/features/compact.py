@@ -1,8 +1,8 @@
 """The compact extractor: a small CNN that sees almost what VGG-19 sees, and ships inside the package.
 
-Its maps F come with a projection P to VGG-19's feature space, T ≈ P F. Losses in VGG-19's space only need M = PᵀP,
-which is the metric of the maps. Its features are R F with RᵀR = M (R from the QR decomposition of P): squared
-differences of these, and of their Gram matrices, are the ones of P F, at the width of the small network.
+Its maps F come with a projection P to VGG-19's feature space, T ≈ P F. Losses in VGG-19's space only need M = PᵀP, the
+metric of the maps. Its features are R F with RᵀR = M (R from the QR decomposition of P): squared differences of these,
+and of their Gram matrices, are those of P F, at the width of the small network.
 """
 
 from __future__ import annotations
@@ -25,24 +25,18 @@ from impasto.files.hashing import file_sha256
 from impasto.files.shipped import shipped
 from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 
-#: ``relu5_0`` is no layer of VGG-19: one more convolution where they cost least, for the layer that is hardest to see.
+#: ``relu5_0`` is no layer of VGG-19: one more convolution, where it costs least, for the layer hardest to approximate.
+# fmt: off
 ARCHITECTURE: Architecture = (
-    ("relu1_1", 24),
-    ("relu1_2", 32),
-    ("relu2_1", 64),
-    ("relu2_2", 56),
-    ("relu3_1", 144),
-    ("relu3_2", 96),
-    ("relu3_3", 80),
-    ("relu4_1", 192),
-    ("relu4_2", 192),
-    ("relu4_3", 176),
-    ("relu4_4", 176),
-    ("relu5_0", 320),
-    ("relu5_1", 384),
+    ("relu1_1", 24), ("relu1_2", 32),
+    ("relu2_1", 64), ("relu2_2", 56),
+    ("relu3_1", 144), ("relu3_2", 96), ("relu3_3", 80),
+    ("relu4_1", 192), ("relu4_2", 192), ("relu4_3", 176), ("relu4_4", 176),
+    ("relu5_0", 320), ("relu5_1", 384),
 )
+# fmt: on
 
-#: The layers that the metric needs, and that a compact extractor gives.
+#: The layers of the metric, which a compact extractor gives.
 LAYERS = tuple(sorted({CONTENT_LAYER, *STYLE_LAYERS}))
 
 #: The mean color that VGG-19 subtracts (RGB, 0–1). Subtracting it first keeps the zero padding where VGG-19 has it.
@@ -51,20 +45,13 @@ PIXEL_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 FORMAT = "impasto-compact-3"
 
 
-def shipped_path() -> Path:
-    """The weights that ship inside the package."""
-    return shipped("compact")
-
-
 def walk(
     architecture: Architecture, image: Tensor, convolve: Callable[[str, Tensor], Tensor]
 ) -> Iterator[tuple[str, Tensor]]:
-    """Go through the network: yields the name of each convolution and its maps, after the ReLU.
+    """Yield the name of each convolution and its maps, after the ReLU.
 
-    Args:
-        architecture: names and widths.
-        image: (B, 3, H, W), the mean color subtracted.
-        convolve: the convolution of that name, applied to its input; its result may be overwritten.
+    The mean color is subtracted from ``image`` (B, 3, H, W). ``convolve`` applies the convolution of a name; its result
+    is overwritten.
     """
     hidden, stage = image, "1"
     for name, _ in architecture:
@@ -83,10 +70,9 @@ def is_compact(path: str | Path) -> bool:
 
 
 class Compact(Chain):
-    """The small extractor.
+    """The small extractor: ``forward`` returns R F for each layer.
 
-    ``forward`` returns R F for each layer: fewer channels than VGG-19 has, but the same squared distances up to the
-    error on the card beside the weights. ``channels`` still answers with VGG-19's N.
+    It has fewer channels than VGG-19, but the same squared distances up to the error on the card beside the weights.
     """
 
     name = "compact"
@@ -114,18 +100,15 @@ class Compact(Chain):
         Raises:
             ImpastoError: the file is missing, cut, or holds something else.
         """
-        path = shipped_path() if path is None else Path(path)
+        path = shipped("compact") if path is None else Path(path)
         if path.is_file() and not is_compact(path):
-            raise ImpastoError(
-                f"{path}: no intact weights of the compact extractor; give a file of 'impasto train extractor'"
-            )
+            mend = "give a file of 'impasto train extractor'"
+            raise ImpastoError(f"{path}: no intact weights of the compact extractor; {mend}")
         try:
             card = read_card(path, FORMAT) or {}
             extractor = cls.from_tensors(load_file(path), card["architecture"])
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-            raise ImpastoError(
-                f"{path}: cannot be read as weights of the compact extractor; give an intact file"
-            ) from error
+            raise ImpastoError(f"{path}: no readable weights of the compact extractor; give an intact file") from error
         extractor.sha256 = file_sha256(path)
         return extractor
 
@@ -133,28 +116,21 @@ class Compact(Chain):
     def from_tensors(cls, tensors: Mapping[str, Tensor], architecture: Architecture = ARCHITECTURE) -> Compact:
         """The extractor with these weights.
 
-        Args:
-            tensors: ``NAME.weight`` and ``NAME.bias`` for every convolution of the architecture, and
-                ``LAYER.projection`` P (channels of VGG-19, channels here) for every layer.
-            architecture: names and widths of the convolutions.
+        They are ``NAME.weight`` and ``NAME.bias`` of every convolution, and ``LAYER.projection`` P (channels of VGG-19,
+        channels here) of every layer.
         """
         extractor = cls(architecture)
-        for name, module in extractor.convolutions.items():
-            convolution = cast(nn.Conv2d, module)
-            convolution.weight.copy_(tensors[f"{name}.weight"])
-            cast(Tensor, convolution.bias).copy_(tensors[f"{name}.bias"])
-        projections = {name: tensors[f"{name}.projection"].double() for name in extractor.layers}
-        for name, P in projections.items():
-            extractor.roots[name].copy_(torch.linalg.qr(P, mode="r").R)
+        for name, convolution in extractor.convolutions.items():
+            convolution.load_state_dict({part: tensors[f"{name}.{part}"] for part in ("weight", "bias")})
+        for name, root in extractor.roots.items():
+            root.copy_(torch.linalg.qr(tensors[f"{name}.projection"].double(), mode="r").R)
         extractor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return extractor
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.forward`."""
-        return {
-            layer: F.conv2d(maps, self.roots[layer][:, :, None, None])
-            for layer, maps in self.maps(image, layers).items()
-        }
+        found = self.maps(image, layers)
+        return {layer: F.conv2d(maps, self.roots[layer][:, :, None, None]) for layer, maps in found.items()}
 
     def metric(self, layer: str) -> Tensor | None:
         """See :meth:`Extractor.metric`."""

@@ -1,8 +1,7 @@
 """VGG-19 in one form, whatever file it came in: the input is RGB in [0, 1].
 
 Every framework subtracts the mean color first and pads with zeros afterwards. Folding the mean into the first bias
-would therefore change the border, so it stays an operation on the image; the scale and the order of the colors are
-linear and go into the first kernel.
+would change the border, so it stays an operation on the image; scale and order of the colors go into the first kernel.
 """
 
 from __future__ import annotations
@@ -17,15 +16,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.features.layouts import (
-    CONVOLUTIONS,
-    FETCH_AGAIN,
-    find_layout,
-    read_keras,
-    read_metadata,
-    read_safetensors,
-    read_torch,
-)
+from impasto.features import layouts
+from impasto.features.layouts import FETCH_AGAIN
 from impasto.files.atomic import write_atomically
 from impasto.files.hashing import file_sha256
 
@@ -33,7 +25,7 @@ FORMAT = "impasto-vgg19-1"
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-#: Whose input the weights were made for -> mean (RGB, 0-1) and scale: the network sees (image - mean) · scale.
+#: Convention -> mean (RGB, 0-1) and scale of the network's input (image - mean) · scale.
 CONVENTIONS: dict[str, tuple[list[float], list[float]]] = {
     "torchvision": ([0.485, 0.456, 0.406], [1 / 0.229, 1 / 0.224, 1 / 0.225]),
     "caffe": ([123.68 / 255, 116.779 / 255, 103.939 / 255], [255.0, 255.0, 255.0]),
@@ -42,8 +34,7 @@ CONVENTIONS: dict[str, tuple[list[float], list[float]]] = {
 #: What the SHA-256 of the two published .pth files starts with.
 KNOWN_HASHES = {"dcbb9e9d": "torchvision", "d01eb7cb": "caffe"}
 
-#: The middle row of the first kernel, color by color in the file's order. It tells whose weights these are, and
-#: survives a conversion to 16 or 8 bits.
+#: The middle row of the first kernel, color by color in the file's order: it survives a conversion to 16 or 8 bits.
 FINGERPRINTS = {
     "torchvision": (0.015314, 0.045068, 0.0021444, 0.14165, 0.22705, 0.13758, 0.059742, 0.13955, 0.054102),
     "caffe": (0.2310, 0.0895, -0.3018, 0.3064, 0.1037, -0.3723, 0.2686, 0.0990, -0.3394),
@@ -55,8 +46,8 @@ class VGG19Weights:
     """VGG-19 in impasto's own form.
 
     Attributes:
-        tensors: ``convI_J.weight`` (out, in, 3, 3), the first one's input being RGB, and ``convI_J.bias`` (out), in the
-            precision of the source; ``mean`` (3) and ``scale`` (3) in float64. The network sees (image - mean) · scale.
+        tensors: ``convI_J.weight`` (out, in, 3, 3) for RGB and ``convI_J.bias`` (out), in the precision of the source;
+            ``mean`` (3) and ``scale`` (3) in float64. The network sees (image - mean) · scale.
         convention: ``torchvision`` or ``caffe``: whose input the weights were made for.
         origin: name of the file they came from.
         origin_sha256: hash of that file.
@@ -85,21 +76,20 @@ def read_weights(path: str | Path, convention: str | None = None, *, name: str |
     name = name or path.name
     if convention is not None and convention not in CONVENTIONS:
         raise ImpastoError(f"'{convention}' is unknown; give torchvision or caffe", setting="convention")
-    layout = find_layout(path)
-    metadata = read_metadata(path) if layout == "safetensors" else {}
+    layout = layouts.find_layout(path)
+    metadata = layouts.read_metadata(path) if layout == "safetensors" else {}
     if metadata.get("format") == FORMAT:
         return _read_own(path, metadata, convention)
 
     digest = file_sha256(path)
     _check_name(path, name, digest)
-    reader = {"keras": read_keras, "torch": read_torch, "safetensors": read_safetensors}[layout]
-    tensors = _check(path, reader(path))
+    readers = {"keras": layouts.read_keras, "torch": layouts.read_torch, "safetensors": layouts.read_safetensors}
+    tensors = _check(path, readers[layout](path))
     hints = f"{name} {metadata.get('convention', '')}".lower()
     known = "caffe" if layout == "keras" else _recognize(digest, tensors["conv1_1.weight"])
     convention = _settle_convention(path, known, convention, hints)
-    mean, scale = CONVENTIONS[convention]
-    tensors["mean"] = torch.tensor(mean, dtype=torch.float64)
-    tensors["scale"] = torch.tensor(scale, dtype=torch.float64)
+    for key, values in zip(("mean", "scale"), CONVENTIONS[convention], strict=True):
+        tensors[key] = torch.tensor(values, dtype=torch.float64)
     if convention == "caffe":  # Blue comes first in the file.
         tensors["conv1_1.weight"] = tensors["conv1_1.weight"].flip(1)
     return VGG19Weights(tensors, convention, name, digest, _tensor_sha256(tensors))
@@ -111,21 +101,13 @@ def write_weights(weights: VGG19Weights, path: Path) -> None:
     Raises:
         ImpastoError: it cannot be written.
     """
-    metadata = {
-        "format": FORMAT,
-        "convention": weights.convention,
-        "origin": weights.origin,
-        "origin_sha256": weights.origin_sha256,
-        "sha256": weights.sha256,
-    }
-    write_atomically(path, save(weights.tensors, metadata))
+    metadata = {name: value for name, value in vars(weights).items() if name != "tensors"}
+    write_atomically(path, save(weights.tensors, {"format": FORMAT, **metadata}))
 
 
 def _read_own(path: Path, metadata: dict[str, str], convention: str | None) -> VGG19Weights:
-    found = read_safetensors(path)
-    tensors = _check(path, found)
-    tensors |= {key: found[key] for key in ("mean", "scale") if key in found}
-    # Tensors that were not hashed when the file was written, or are not there any more, change the hash too.
+    found = layouts.read_safetensors(path)
+    tensors = _check(path, found) | {key: found[key] for key in ("mean", "scale") if key in found}
     sha256 = _tensor_sha256(tensors)
     if sha256 != metadata.get("sha256"):
         raise ImpastoError(
@@ -138,27 +120,22 @@ def _read_own(path: Path, metadata: dict[str, str], convention: str | None) -> V
 
 def _check_name(path: Path, name: str, digest: str) -> None:
     """A name like ``vgg19-dcbb9e9d.pth`` promises the first digits of the file's SHA-256."""
-    promise = re.search(r"-([0-9a-f]{8,64})\.pth$", name)
-    # Digits alone are a date.
+    promise = re.search(r"-([0-9a-f]{8,64})\.pth$", name)  # Digits alone are a date.
     if promise and not promise[1].isdigit() and not digest.startswith(promise[1]):
-        raise ImpastoError(
-            f"{path}: cut or tampered with: by its name its SHA-256 starts with {promise[1]}, "
-            f"but it starts with {digest[:8]}; {FETCH_AGAIN}"
-        )
+        what = f"by its name its SHA-256 starts with {promise[1]}, but it starts with {digest[:8]}"
+        raise ImpastoError(f"{path}: cut or tampered with: {what}; {FETCH_AGAIN}")
 
 
 def _check(path: Path, found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All convolutions of VGG-19 in order, and nothing else."""
+    """The convolutions of VGG-19 in order, and nothing else."""
     tensors: dict[str, Tensor] = {}
-    for name, (channels, width) in CONVOLUTIONS.items():
+    for name, (channels, width) in layouts.CONVOLUTIONS.items():
         for key, shape in ((f"{name}.weight", (channels, width, 3, 3)), (f"{name}.bias", (channels,))):
             tensor = found.get(key)
             if tensor is None or tuple(tensor.shape) != shape or tensor.dtype not in FLOATS:
                 what = "is missing" if tensor is None else f"is {tensor.dtype} {list(tensor.shape)}, not {list(shape)}"
-                raise ImpastoError(
-                    f"{path}: not the weights of VGG-19: {key} {what}; "
-                    "give VGG-19 with all 16 convolutions, without batch norm"
-                )
+                mend = "give VGG-19 with all 16 convolutions, without batch norm"
+                raise ImpastoError(f"{path}: not the weights of VGG-19: {key} {what}; {mend}")
             if not torch.isfinite(tensor).all():
                 raise ImpastoError(f"{path}: {key} holds NaN or infinite numbers; {FETCH_AGAIN}")
             tensors[key] = (tensor.float() if tensor.dtype == torch.float64 else tensor).detach().contiguous()
@@ -166,19 +143,15 @@ def _check(path: Path, found: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _recognize(digest: str, kernels: Tensor) -> str | None:
-    """Whose weights these are. torchvision and the Caffe port use the same keys and shapes."""
-    if digest[:8] in KNOWN_HASHES:
-        return KNOWN_HASHES[digest[:8]]
+    """Whose weights these are: torchvision and the Caffe port use the same keys and shapes."""
     row = kernels[0, :, 1].double().flatten()
-    for convention, fingerprint in FINGERPRINTS.items():
-        expected = torch.tensor(fingerprint, dtype=torch.float64)
-        if torch.dist(row, expected) < 0.03 * expected.norm():
-            return convention
-    return None
+    expected = {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in FINGERPRINTS.items()}
+    alike = (name for name, numbers in expected.items() if torch.dist(row, numbers) < 0.03 * numbers.norm())
+    return KNOWN_HASHES.get(digest[:8]) or next(alike, None)
 
 
 def _settle_convention(path: Path, known: str | None, given: str | None, hints: str) -> str:
-    """What the weights show goes first, then what the user says, then a name like ``vgg19-caffe.safetensors``."""
+    """What the weights show comes first, then what the user says, then a name like ``vgg19-caffe.safetensors``."""
     if known and given and given != known:
         raise ImpastoError(f"the weights in {path} follow {known}'s; leave it out", setting="convention")
     hinted = [convention for convention in CONVENTIONS if convention in hints]

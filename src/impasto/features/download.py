@@ -1,4 +1,4 @@
-"""A published file, fetched over a connection that may break and checked before it is used."""
+"""A published file, fetched over a connection that may break, and checked before it is used."""
 
 from __future__ import annotations
 
@@ -26,16 +26,9 @@ Progress = Callable[[int, "int | None"], None]
 
 
 def fetch(url: str, part: Path, *, md5: str, progress: Progress | None = None) -> Path:
-    """Fetch ``url`` into ``part``, going on where an earlier try stopped, and check its MD5.
+    """Fetch ``url`` into ``part``, resuming what it holds already, check its MD5 and return ``part``.
 
-    Args:
-        url: the file.
-        part: where to put it; what it holds already counts as the file's beginning.
-        md5: hexadecimal digits.
-        progress: is called with the bytes that are here, and how many there will be, None if the server does not say.
-
-    Returns:
-        ``part``.
+    ``progress`` is called with the bytes that are here, and how many there will be, None if the server does not say.
 
     Raises:
         ImpastoError: no connection, no such file, a broken transfer (what came stays in ``part``), a wrong hash
@@ -47,10 +40,8 @@ def fetch(url: str, part: Path, *, md5: str, progress: Progress | None = None) -
     found = _md5(part)
     if found != md5:
         part.unlink()
-        raise ImpastoError(
-            f"{url}: what came is not the file that was published: its MD5 is {found}, not {md5}. "
-            f"It was thrown away; try again, or {ELSEWHERE}"
-        )
+        what = f"what came is not the file that was published: its MD5 is {found}, not {md5}"
+        raise ImpastoError(f"{url}: {what}. It was thrown away; try again, or {ELSEWHERE}")
     return part
 
 
@@ -67,18 +58,15 @@ def _transfer(url: str, part: Path, progress: Progress | None) -> None:
                     if progress:
                         progress(here, total)
         except OSError as error:
-            raise ImpastoError(
-                f"{part}: cannot be written ({error.strerror}); make room, or set IMPASTO_HOME to another folder"
-            ) from error
+            mend = "make room, or set IMPASTO_HOME to another folder"
+            raise ImpastoError(f"{part}: cannot be written ({error.strerror}); {mend}") from error
     if total is not None and here < total:
         raise _broken(url, f"after {here} of {total} bytes")
 
 
 def _open(url: str, here: int) -> tuple[HTTPResponse, int]:
-    """Ask for what comes after the first ``here`` bytes; how many of them the answer lets stand."""
-    headers = {"User-Agent": f"impasto/{__version__}"}
-    if here:
-        headers["Range"] = f"bytes={here}-"
+    """Ask for what comes after the first ``here`` bytes; also returns how many of them the answer lets stand."""
+    headers = {"User-Agent": f"impasto/{__version__}"} | ({"Range": f"bytes={here}-"} if here else {})
     try:
         response: HTTPResponse = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
@@ -110,8 +98,5 @@ def _broken(url: str, when: str) -> ImpastoError:
 
 
 def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -14,32 +14,31 @@ from torch.nn import functional as F
 from impasto.errors import ImpastoError
 from impasto.layers import VGG19_CHANNELS
 
-#: Convolutions (3 × 3, with a ReLU) in order, each with its output channels. It stands for the layer of VGG-19 of that
-#: name. Sides are halved where the stage, the first digit, changes.
+#: Convolutions (3 × 3, with a ReLU) in order: the layer of VGG-19 that each stands for, and its output channels.
+#: Sides are halved where the stage, the first digit, changes.
 Architecture = Sequence[tuple[str, int]]
 
 
 def channels_last(image: Tensor) -> Tensor:
-    """The same image (B, C, H, W) with the channels of a pixel side by side in memory, but on Apple's GPUs.
+    """The image in channels-last layout, and with it the maps of all layers; unchanged on Apple's GPUs.
 
-    The maps of all layers then lie so too: a fifth less time for VGG-19 on a processor with AVX2.
+    VGG-19 takes a fifth less time so on a processor with AVX2.
     """
     return image if image.device.type == "mps" else image.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What an extractor does at one resolution, between two poolings: pictures in pieces go through one by one.
+    """What an extractor does at one resolution, between two poolings. Pictures in tiles go through stage by stage.
 
     Attributes:
         names: of its convolutions, in order.
         layers: those of the layers asked for whose maps it gives.
-        reach: how many positions away, on every side, the furthest input is that its last maps depend on.
+        reach: how many positions away, on every side, its last maps depend on their input.
         widths: channels of its maps, in order.
-        walk: input (B, C, h, w), for the first stage the image -> the name of each convolution and its maps, with sides
-            h and w, one after the other.
-        back: the name of a convolution, its maps, and the derivative of anything by these -> the derivative by what
-            the convolution was given.
+        walk: input (B, C, h, w), for the first stage the image -> the name of each convolution with its maps, of the
+            same sides, one after the other.
+        back: name of a convolution, its maps, gradient by these -> gradient by the convolution's input.
         pool: the last maps -> the input of the next stage, with sides h // 2 and w // 2.
     """
 
@@ -57,8 +56,8 @@ class Extractor(nn.Module):
 
     Attributes:
         name: what the user calls it, for example ``vgg19``.
-        sha256: hash of the weights, for the recipe.
-        layers: the layers it can give, in order of depth.
+        sha256: of the weights, for the recipe.
+        layers: those it has, in order of depth.
     """
 
     name: str = ""
@@ -66,9 +65,7 @@ class Extractor(nn.Module):
     layers: tuple[str, ...] = ()
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Feature maps of ``image`` (B, 3, H, W; sRGB in [0, 1]) at ``layers``, each (B, C, H', W').
-
-        Nothing deeper than the last layer asked for is computed.
+        """Feature maps (B, C, H', W') of ``image`` (B, 3, H, W; sRGB in [0, 1]) at ``layers``; nothing deeper is run.
 
         Raises:
             ImpastoError: a layer that this extractor does not have.
@@ -83,7 +80,7 @@ class Extractor(nn.Module):
         return self.forward(image, layers)
 
     def stages(self, layers: Sequence[str]) -> list[Stage]:
-        """The way to the deepest of ``layers`` in stages: one after the other they give the same :meth:`maps`.
+        """The way to the deepest of ``layers`` in stages, which together give the same :meth:`maps`.
 
         Raises:
             ImpastoError: a layer that this extractor does not have.
@@ -107,9 +104,8 @@ class Extractor(nn.Module):
         """
         for layer in layers:
             if layer not in self.layers:
-                raise ImpastoError(
-                    f"{layer}: the extractor '{self.name}' has no such layer; it has {', '.join(self.layers)}"
-                )
+                there = ", ".join(self.layers)
+                raise ImpastoError(f"{layer}: the extractor '{self.name}' has no such layer; it has {there}")
         return layers
 
     def channels(self, layer: str) -> int:
@@ -161,21 +157,20 @@ class Chain(Extractor):
         for _, group in groupby(needed, key=lambda convolution: convolution[0][4]):
             part, widths = zip(*group, strict=True)
             wanted = tuple(name for name in part if name in layers)
-            walk = partial(self._walk, part)
-            stages.append(Stage(part, wanted, len(part), widths, walk, self._back, self.pool))
+            stages.append(Stage(part, wanted, len(part), widths, partial(self._walk, part), self._back, self.pool))
         return stages
 
     def _walk(self, names: Sequence[str], hidden: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """The convolutions of ``names``, a stage's, one after the other."""
+        """The convolutions of a stage, one after the other."""
         if names[0] == self.architecture[0][0]:
             hidden = channels_last(hidden - self.mean)
         for name in names:
-            # In place on the convolution's own, fresh output: the maps that are handed out are never written to again.
+            # In place on the fresh output of the convolution: maps that are handed out are never written to again.
             hidden = self.convolution(name)(hidden).relu_()
             yield name, hidden
 
     def _back(self, name: str, maps: Tensor, slope: Tensor) -> Tensor:
-        """Back through the ReLU and the convolution of that name. What only pixels need: nothing for the weights."""
-        # What autograd calls for a ReLU: one pass, where a mask and a product are two.
+        """Back through the ReLU and the convolution of that name, without a gradient of the weights."""
+        # What autograd calls for a ReLU: one pass over memory, where a mask and a product are two.
         through = torch.ops.aten.threshold_backward(slope, maps, 0)
         return F.conv_transpose2d(through, self.convolution(name).weight, padding=1)

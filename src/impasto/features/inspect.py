@@ -31,7 +31,7 @@ class ReceptiveField:
     start: int = 0
 
     def box(self, row: int, column: int) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom (the last two exclusive) of a value's square, which may leave the picture."""
+        """Left, top, right and bottom (exclusive) of a value's square, which may leave the picture."""
         left, top = self.start + column * self.stride, self.start + row * self.stride
         return left, top, left + self.size, top + self.size
 
@@ -52,23 +52,22 @@ class Peak:
 
 
 def receptive_field(extractor: Extractor, layer: str) -> ReceptiveField:
-    """The receptive field of ``layer``, exactly: every convolution and pooling on the way to it is followed.
+    """The exact receptive field of ``layer``, of any extractor.
 
-    Each one widens the field by (kernel - 1) times the stride so far. Nothing needs to be known about the extractor
-    beforehand: it looks at one small gray image, and its operations are listened to.
+    Its operations on one small black image are recorded; every convolution and pooling among them widens the field by
+    (kernel - 1) times the stride so far.
 
     Raises:
         ImpastoError: the extractor has no such layer.
-        ValueError: an operation on the way moves pixels in a way that is not followed, such as a resampling.
+        ValueError: an operation that cannot be followed, such as a resampling.
     """
     extractor.check_layers([layer])
     side = extractor.smallest_side(extractor.layers)
     device = next((parameter.device for parameter in extractor.parameters()), torch.device("cpu"))
     image = torch.zeros(1, 3, side, side, device=device)
-    listener = _Listener(image)
-    with torch.no_grad(), listener:
+    with torch.no_grad(), _Listener(image) as listener:
         maps = extractor(image, [layer])[layer]
-    return listener.field_of(maps)
+    return listener.known[id(maps)][1]
 
 
 class _Listener(TorchDispatchMode):
@@ -77,18 +76,14 @@ class _Listener(TorchDispatchMode):
     def __init__(self, image: Tensor) -> None:
         super().__init__()
         # The tensors are kept beside their fields: an id counts only as long as its tensor lives.
-        self._known: dict[int, tuple[Tensor, ReceptiveField]] = {id(image): (image, ReceptiveField())}
-
-    def field_of(self, tensor: Tensor) -> ReceptiveField:
-        """The field of a result."""
-        return self._known[id(tensor)][1]
+        self.known: dict[int, tuple[Tensor, ReceptiveField]] = {id(image): (image, ReceptiveField())}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        sources = [self._known[id(item)] for item in args if isinstance(item, Tensor) and id(item) in self._known]
+        sources = [self.known[id(item)] for item in args if id(item) in self.known]
         output = result[0] if isinstance(result, tuple | list) else result
         if sources and isinstance(output, Tensor):
-            self._known[id(output)] = (output, _behind(func.overloadpacket.__name__, args, sources, output))
+            self.known[id(output)] = (output, _behind(func.overloadpacket.__name__, args, sources, output))
         return result
 
 
@@ -105,13 +100,13 @@ def _behind(name: str, args: Any, sources: list[tuple[Tensor, ReceptiveField]], 
         return field.through(*(_one(pair, name) for pair in (kernel, stride, padding, dilation)))
     if output.shape[-2:] != source.shape[-2:] or len({known.stride for _, known in sources}) > 1:
         raise ValueError(f"the receptive field cannot be followed through '{name}'")
-    # Pixel by pixel: where several ways meet, the result depends on all that any of them saw.
+    # Per pixel: where several ways meet, the result depends on all that any of them saw.
     first = min(known.start for _, known in sources)
     return ReceptiveField(max(known.start + known.size for _, known in sources) - first, field.stride, first)
 
 
 def _one(pair: int | Sequence[int], name: str) -> int:
-    """The number that counts for both directions."""
+    """A size that has to be the same down and across."""
     across = {pair} if isinstance(pair, int) else set(pair)
     if len(across) > 1:
         raise ValueError(f"the receptive field cannot be followed through '{name}', which is no square")
@@ -119,29 +114,24 @@ def _one(pair: int | Sequence[int], name: str) -> int:
 
 
 def activity(maps: Tensor) -> Tensor:
-    """How much each channel answers to the picture: the mean magnitude of its map. (1, C, H, W) -> (C,)."""
+    """The mean magnitude of each channel's map: (1, C, H, W) -> (C,)."""
     return maps[0].abs().mean(dim=(1, 2))
 
 
 def most_active(maps: Tensor, count: int) -> list[tuple[int, float]]:
     """The ``count`` channels of ``maps`` (1, C, H, W) with the largest :func:`activity`, and that; strongest first.
 
-    Equally active ones come in the order of their numbers. All of them if there are fewer than ``count``.
+    Equally active ones come in the order of their numbers; all channels if there are fewer than ``count``.
     """
     values, channels = activity(maps).sort(descending=True, stable=True)
     return [(int(channel), float(value)) for channel, value in zip(channels[:count], values[:count], strict=True)]
 
 
 def peaks(feature_map: Tensor, field: ReceptiveField, count: int) -> list[Peak]:
-    """The strongest answers of one channel, strongest first, no two from the same part of the picture.
+    """The strongest answers of one channel's map (H, W), strongest first, from different parts of the picture.
 
     The receptive fields of any two overlap by half at most, across or down; small ones are a twelfth of the map's
     longer side apart. Places that do not answer (0 or less) are no peaks, so there may be fewer than ``count``.
-
-    Args:
-        feature_map: (H, W).
-        field: of the map's layer.
-        count: how many to find.
     """
     left = feature_map.detach().clone()
     apart = max(-(-field.size // (2 * field.stride)), max(feature_map.shape) // 12)
@@ -158,19 +148,10 @@ def peaks(feature_map: Tensor, field: ReceptiveField, count: int) -> list[Peak]:
 
 
 def saliency(extractor: Extractor, image: Tensor, layer: str, channel: int, places: Sequence[Peak]) -> Tensor:
-    """How strongly single pixels move single values: the magnitude of the gradient, the largest of the three colors.
+    """How strongly single pixels move the values of a channel at ``places``.
 
-    Simonyan, Vedaldi and Zisserman 2013, "Deep Inside Convolutional Networks" (arXiv:1312.6034), section 3.
-
-    Args:
-        extractor: whose values.
-        image: (1, 3, H, W) in [0, 1].
-        layer: where the values stand.
-        channel: of the layer.
-        places: which values of the channel.
-
-    Returns:
-        (len(places), H, W), at least 0.
+    It is the magnitude of the gradient, the largest of the three colors: Simonyan, Vedaldi and Zisserman 2013, "Deep
+    Inside Convolutional Networks" (arXiv:1312.6034), section 3. For an image (1, 3, H, W) it is (len(places), H, W).
     """
     pixels = image.detach().clone().requires_grad_()
     values = extractor(pixels, [layer])[layer][0, channel]
@@ -182,24 +163,17 @@ def saliency(extractor: Extractor, image: Tensor, layer: str, channel: int, plac
 
 
 def spread(feature_map: Tensor, field: ReceptiveField, size: tuple[int, int]) -> Tensor:
-    """One map laid over the picture: every value at the middle of its receptive field, linear in between.
+    """One map (h, w) laid over the picture of ``size`` (H, W), as (H, W).
 
-    Args:
-        feature_map: (h, w).
-        field: of the map's layer.
-        size: (H, W) of the picture.
-
-    Returns:
-        (H, W). Beyond the middles of the outermost fields, the values at the edge.
+    Every value is at the middle of its receptive field, linear in between; beyond the outermost, as at the edge.
     """
     middle = field.start + (field.size - 1) / 2
     result = feature_map
     for dimension, side in ((0, size[0]), (1, size[1])):
-        at = ((torch.arange(side, device=feature_map.device) - middle) / field.stride).clamp(
-            0, feature_map.shape[dimension] - 1
-        )
+        last = feature_map.shape[dimension] - 1
+        at = ((torch.arange(side, device=feature_map.device) - middle) / field.stride).clamp(0, last)
         low = at.floor().long()
-        high = (low + 1).clamp_max(feature_map.shape[dimension] - 1)
+        high = (low + 1).clamp_max(last)
         part = (at - low).to(feature_map.dtype)
         part = part[:, None] if dimension == 0 else part[None]
         result = torch.lerp(result.index_select(dimension, low), result.index_select(dimension, high), part)

@@ -1,8 +1,7 @@
 """How the weights of VGG-19 lie in the files that people have, told apart by their first bytes.
 
-Every reader returns the tensors that it finds, under one set of names: ``convI_J.weight`` (out, in, 3, 3) and
-``convI_J.bias`` (out), with the file's own values. What is missing or wrong is for :mod:`impasto.features.convert` to
-say.
+Every reader returns the tensors that it finds under the same names, ``convI_J.weight`` (out, in, 3, 3) and
+``convI_J.bias`` (out), with the file's own values; :mod:`impasto.features.convert` checks them.
 """
 
 from __future__ import annotations
@@ -27,13 +26,15 @@ CONVOLUTIONS: dict[str, tuple[int, int]] = {
     for layer, (width, channels) in zip(VGG19_CHANNELS, pairwise([3, *VGG19_CHANNELS.values()]), strict=True)
 }
 
-#: N of ``features.N``: convolutions and ReLUs count one each, and so does the pooling between the stages.
-NUMBERS = {name: 2 * place + int(name[4]) - 1 for place, name in enumerate(CONVOLUTIONS)}
+#: torchvision's keys -> ours. Convolutions, ReLUs and poolings count one each in ``features.N``.
+_NAMES = {
+    f"features.{2 * place + int(name[4]) - 1}.{part}": f"{name}.{part}"
+    for place, name in enumerate(CONVOLUTIONS)
+    for part in ("weight", "bias")
+}
 
 FETCH_AGAIN = "fetch it again"
-HDF5 = b"\x89HDF\r\n\x1a\n"
-ZIP = b"PK\x03\x04"
-PICKLE = b"\x80\x02"
+HDF5, ZIP, PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80\x02"
 
 
 def find_layout(path: Path) -> str:
@@ -46,7 +47,7 @@ def find_layout(path: Path) -> str:
         head = _first_bytes(path)
     if head.startswith(HDF5):
         return "keras"
-    # A zip archive since PyTorch 1.6, pickles before: torchvision's file and the Caffe port are older than that.
+    # A zip archive since PyTorch 1.6, pickles before, such as torchvision's file and the Caffe port.
     if head.startswith((ZIP, PICKLE)):
         return "torch"
     if head[8:] == b"{":
@@ -61,11 +62,10 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     with _or_refuse(path):
         archive = _first_bytes(path).startswith(ZIP)
         if archive:
-            # PyTorch does not look at the checksums.
-            with zipfile.ZipFile(path) as members:
+            with zipfile.ZipFile(path) as members:  # PyTorch does not look at the checksums.
                 if members.testzip() is not None:
                     raise ImpastoError(f"{path}: damaged: a checksum in it is wrong; {FETCH_AGAIN}")
-        # Mapped, the half a gigabyte of the classifier stays on the disk; the older form cannot be.
+        # Mapped, the half a gigabyte of the classifier stays on the disk; the older form cannot be mapped.
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     return _rename(state) if isinstance(state, dict) else {}
 
@@ -85,7 +85,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 def read_keras(path: Path) -> dict[str, Tensor]:
     """One group for each convolution; kernels are (height, width, in, out).
 
-    The data sets' own names differ between versions of Keras (``block1_conv1_W_1:0``, ``kernel:0``): a kernel is what
+    The names of the data sets differ between versions of Keras (``block1_conv1_W_1:0``, ``kernel:0``): a kernel is what
     has four dimensions, a bias what has one.
     """
     import h5py
@@ -93,26 +93,21 @@ def read_keras(path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
 
     def keep(name: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset):
-            return
-        if item.ndim == 4:
+        if getattr(item, "ndim", 0) == 4:
             tensors[f"{name}.weight"] = torch.from_numpy(item[()]).permute(3, 2, 0, 1).contiguous()
-        elif item.ndim == 1:
+        elif getattr(item, "ndim", 0) == 1:
             tensors[f"{name}.bias"] = torch.from_numpy(item[()])
 
     with _or_refuse(path), h5py.File(path, "r") as file:
-        # A whole model, saved with its architecture, has the weights one group further down.
-        root = file.get("model_weights", file)
+        root = file.get("model_weights", file)  # A whole model has the weights one group further down.
         for name in CONVOLUTIONS:
-            group = root.get(f"block{name[4]}_conv{name[6]}")
-            if group is not None:
+            if group := root.get(f"block{name[4]}_conv{name[6]}"):
                 group.visititems(lambda _, item, name=name: keep(name, item))
     return tensors
 
 
 def _rename(tensors: dict[str, Any]) -> dict[str, Tensor]:
-    names = {f"features.{NUMBERS[name]}.{part}": f"{name}.{part}" for name in NUMBERS for part in ("weight", "bias")}
-    return {names.get(key, key): tensor for key, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    return {_NAMES.get(key, key): tensor for key, tensor in tensors.items() if isinstance(tensor, Tensor)}
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -122,14 +117,13 @@ def _first_bytes(path: Path) -> bytes:
 
 @contextmanager
 def _or_refuse(path: Path) -> Iterator[None]:
-    """Libraries raise all sorts of things at a broken file; the user gets one line."""
+    """Whatever a library raises at a broken file becomes one line."""
     try:
         yield
     except ImpastoError:
         raise
     except Exception as error:
+        what = f"cut or damaged, it cannot be read as weights; {FETCH_AGAIN}"
         if isinstance(error, OSError) and error.strerror:
-            raise ImpastoError(
-                f"{path}: cannot be read ({error.strerror}); give the file of VGG-19's weights"
-            ) from error
-        raise ImpastoError(f"{path}: cut or damaged, it cannot be read as weights; {FETCH_AGAIN}") from error
+            what = f"cannot be read ({error.strerror}); give the file of VGG-19's weights"
+        raise ImpastoError(f"{path}: {what}") from error

@@ -12,18 +12,9 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
-from impasto.features.inspect import (
-    Peak,
-    ReceptiveField,
-    activity,
-    most_active,
-    peaks,
-    receptive_field,
-    saliency,
-    spread,
-)
+from impasto.features.inspect import Peak, ReceptiveField, most_active, peaks, receptive_field, saliency, spread
 from impasto.images import to_pil
-from impasto.sheets import FAINT, GAP, INK, Cell, beside, fitted, grid, heat, page, stack, text
+from impasto.sheets import FAINT, GAP, Cell, beside, fitted, grid, heat, page, stack, text
 
 #: Longest sides in pixels of a map, of a crop and of the photograph; maps and crops in a row; peaks of a channel.
 MAP, CROP, PHOTO, ROW, PEAKS = 132, 132, 372, 8, 8
@@ -35,107 +26,78 @@ FRAME, RIM = (255, 255, 255), (20, 20, 20)
 
 @torch.no_grad()
 def features_sheet(extractor: Extractor, image: Tensor, layers: Sequence[str], count: int) -> Image.Image:
-    """A section for each layer with the maps of its most active channels, strongest first.
+    """A section for each layer with the maps of its ``count`` most active channels, strongest first.
 
-    Args:
-        extractor: who looks.
-        image: the picture (1, 3, H, W) in [0, 1].
-        layers: the sections, in this order.
-        count: maps in a section at most.
+    The image is (1, 3, H, W) in [0, 1].
 
     Raises:
         ImpastoError: a layer that the extractor does not have, or a picture too small for it.
     """
-    check_size(extractor, image, layers)
+    _check_size(extractor, image, layers)
     found = extractor(image, layers)
     height, width = image.shape[-2:]
     # As wide as the maps will be, but not too narrow to read.
     columns = max(5, min(ROW, count))
     room = columns * MAP + (columns - 1) * GAP
-    about = stack(
-        [
-            text(f"What {extractor.name} sees", 26),
-            text(f"in this picture of {width} x {height} pixels", 16, color=FAINT),
-            text(
-                "Each picture is the map of one channel: bright where it answers. Under it stand the channel's number "
-                "and its activity, the mean of the map. Colors run from black, no answer, to pale yellow, the map's "
-                "own largest value.",
-                15,
-                width=room - PHOTO // 2 - 2 * GAP,
-            ),
-        ],
-        gap=6,
+    words = (
+        "Each picture is the map of one channel: bright where it answers. Under it stand the channel's number and its "
+        "activity, the mean of the map. Colors run from black, no answer, to pale yellow, the map's own largest value."
     )
-    blocks = [beside([fitted(to_pil(image.cpu()), PHOTO // 2), about], gap=2 * GAP)]
+    about = [
+        text(f"What {extractor.name} sees", 26),
+        text(f"in this picture of {width} x {height} pixels", 16, color=FAINT),
+        text(words, 15, width=room - PHOTO // 2 - 2 * GAP),
+    ]
+    blocks = [beside([fitted(to_pil(image.cpu()), PHOTO // 2), stack(about, gap=6)], gap=2 * GAP)]
     for layer in layers:
         # Magnitudes: the compact extractor's maps may be below zero, VGG-19's are their own.
         maps = found[layer].abs()
-        field = receptive_field(extractor, layer)
-        chosen = most_active(maps, count)
         channels, down, across = maps.shape[1:]
+        field, chosen = receptive_field(extractor, layer), most_active(maps, count)
         which = f"the {len(chosen)} most active of them" if len(chosen) < channels else "most active first"
+        facts = (
+            f"{channels} channels, {which}; maps of {across} x {down}; each value sees {field.size} x {field.size} px"
+        )
         cells = [
             Cell(fitted(heat(_normal(maps[0, channel])), MAP), f"#{channel}   {_figure(value)}")
             for channel, value in chosen
         ]
-        facts = (
-            f"{channels} channels, {which}; maps of {across} x {down}; each value sees {field.size} x {field.size} px"
-        )
-        blocks.append(
-            stack(
-                [
-                    text(layer, 22),
-                    text(facts, 15, color=FAINT, width=room),
-                    grid([cells[start : start + ROW] for start in range(0, len(cells), ROW)]),
-                ],
-                gap=6,
-            )
-        )
+        rows = [cells[start : start + ROW] for start in range(0, len(cells), ROW)]
+        blocks.append(stack([text(layer, 22), text(facts, 15, color=FAINT, width=room), grid(rows)], gap=6))
     return page(blocks)
 
 
 def channel_sheet(extractor: Extractor, image: Tensor, layer: str, channel: int) -> Image.Image:
     """One channel: its map over the picture, what it answers to most strongly, and which pixels move those answers.
 
-    Args:
-        extractor: who looks.
-        image: the picture (1, 3, H, W) in [0, 1].
-        layer: of the channel.
-        channel: its number.
+    The image is (1, 3, H, W) in [0, 1].
 
     Raises:
         ImpastoError: no such layer or channel, or a picture too small for it.
     """
-    check_size(extractor, image, [layer])
+    _check_size(extractor, image, [layer])
     with torch.no_grad():
         maps = extractor(image, [layer])[layer]
     if channel >= maps.shape[1]:
-        raise ImpastoError(
-            f"{layer} of '{extractor.name}' has channels 0 to {maps.shape[1] - 1}; {channel} is none of them",
-            setting="channel",
-        )
+        there = f"{layer} of '{extractor.name}' has channels 0 to {maps.shape[1] - 1}"
+        raise ImpastoError(f"{there}; {channel} is none of them", setting="channel")
     feature_map, field = maps[0, channel].abs(), receptive_field(extractor, layer)
     places = peaks(feature_map, field, PEAKS)
     down, across = feature_map.shape
     room = 3 * PHOTO + 2 * GAP
     facts = (
         f"map of {across} x {down}, a value every {field.stride} px, each sees {field.size} x {field.size} px; "
-        f"activity {_figure(float(activity(maps)[channel]))}, largest value {_figure(float(feature_map.max()))}"
+        f"activity {_figure(float(feature_map.mean()))}, largest value {_figure(float(feature_map.max()))}"
     )
-    blocks = [
-        stack([text(f"{layer}, channel {channel}", 26), text(facts, 15, color=FAINT, width=room)], gap=6),
-        _overview(image, feature_map, field, places),
-    ]
+    title = [text(f"{layer}, channel {channel}", 26), text(facts, 15, color=FAINT, width=room)]
+    blocks = [stack(title, gap=6), _overview(image, feature_map, field, places)]
     if not places:
-        blocks.append(text("This channel does not answer anywhere in this picture.", 16, color=INK, width=room))
-        return page(blocks)
+        return page([*blocks, text("This channel does not answer anywhere in this picture.", 16, width=room)])
+    photo, crops, moved = to_pil(image.cpu()), [], []
     gradients = saliency(extractor, image, layer, channel, places).cpu()
-    photo = to_pil(image.cpu())
-    crops = [Cell(_crop(photo, field, place), f"{at}:  {_figure(place.value)}") for at, place in enumerate(places, 1)]
-    moved = [
-        Cell(_crop(heat(_normal(gradient)), field, place), f"{at}")
-        for at, (gradient, place) in enumerate(zip(gradients, places, strict=True), 1)
-    ]
+    for number, (place, gradient) in enumerate(zip(places, gradients, strict=True), 1):
+        crops.append(Cell(_crop(photo, field, place), f"{number}:  {_figure(place.value)}"))
+        moved.append(Cell(_crop(heat(_normal(gradient)), field, place), f"{number}"))
     told = (
         f"Above, the {field.size} x {field.size} pixels that the channel answers to most strongly, with the value; no "
         "two overlap by more than half. Below, how much every pixel there moves that value: the magnitude of the "
@@ -144,26 +106,19 @@ def channel_sheet(extractor: Extractor, image: Tensor, layer: str, channel: int)
     boxes = [field.box(place.row, place.column) for place in places]
     if any(min(box) < 0 or box[2] > photo.width or box[3] > photo.height for box in boxes):
         told += " Gray lies outside of the picture, where the network pads with zeros."
-    blocks.append(stack([grid([crops, moved]), text(told, 15, color=FAINT, width=room)]))
-    return page(blocks)
+    return page([*blocks, stack([grid([crops, moved]), text(told, 15, color=FAINT, width=room)])])
 
 
-def check_size(extractor: Extractor, image: Tensor, layers: Sequence[str]) -> None:
-    """Refuse layers that the extractor has not, and pictures of which nothing would be left there.
-
-    Raises:
-        ImpastoError: so it is.
-    """
+def _check_size(extractor: Extractor, image: Tensor, layers: Sequence[str]) -> None:
+    """Refuse layers that the extractor does not have, and pictures of which nothing would be left there."""
     extractor.check_layers(layers)
     height, width = image.shape[-2:]
     for layer in layers:
         side = extractor.smallest_side([layer])
         if min(height, width) < side:
-            raise ImpastoError(
-                f"at {width} x {height} px nothing is left of the picture at {layer}, which takes {side} px "
-                "each way; give a larger one, or a picture that is less narrow",
-                setting="size",
-            )
+            what = f"nothing is left of the picture at {layer}, which takes {side} px each way"
+            mend = "give a larger one, or a picture that is less narrow"
+            raise ImpastoError(f"at {width} x {height} px {what}; {mend}", setting="size")
 
 
 def _overview(image: Tensor, feature_map: Tensor, field: ReceptiveField, places: Sequence[Peak]) -> Image.Image:
@@ -172,18 +127,15 @@ def _overview(image: Tensor, feature_map: Tensor, field: ReceptiveField, places:
     over = torch.from_numpy(_normal(spread(feature_map, field, size)))
     photo = fitted(to_pil(image.cpu()), PHOTO)
     glow = fitted(heat(over.numpy()), PHOTO)
-    # Gray, so that every color is the map's; the more of it the stronger the answer.
+    # On gray, so that every color is the map's; the stronger the answer, the less of the picture.
     mask = fitted(to_pil((0.35 + 0.55 * over).expand(1, 3, *size).contiguous()), PHOTO).convert("L")
     laid = Image.composite(glow, photo.convert("L").convert("RGB"), mask)
-    return grid(
-        [
-            [
-                Cell(_framed(photo, size, field, places), "where it answers most strongly"),
-                Cell(laid, "its map over the picture"),
-                Cell(fitted(heat(_normal(feature_map)), PHOTO), "its map"),
-            ]
-        ]
-    )
+    cells = [
+        Cell(_framed(photo, size, field, places), "where it answers most strongly"),
+        Cell(laid, "its map over the picture"),
+        Cell(fitted(heat(_normal(feature_map)), PHOTO), "its map"),
+    ]
+    return grid([cells])
 
 
 def _framed(photo: Image.Image, size: tuple[int, int], field: ReceptiveField, places: Sequence[Peak]) -> Image.Image:
@@ -194,7 +146,7 @@ def _framed(photo: Image.Image, size: tuple[int, int], field: ReceptiveField, pl
     corners = []
     for place in places:
         left, top, right, bottom = (round(edge * scale) for edge in field.box(place.row, place.column))
-        # A square of three pixels would be a dot: the frame stands around it with room to see it.
+        # A square of three pixels would be a dot: the frame is at least 12 pixels wide.
         room = max(0, 12 - (right - left)) // 2
         # One pixel inside of the picture, so that the rim is seen there too.
         left, top = max(left - room, 1), max(top - room, 1)
@@ -228,6 +180,4 @@ def _normal(values: Tensor) -> NDArray[np.floating]:
 
 def _figure(value: float) -> str:
     """Three digits or more, without an exponent where that is legible."""
-    if 100 <= abs(value) < 1e6:
-        return f"{value:.0f}"
-    return f"{value:.3g}"
+    return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"

@@ -20,9 +20,9 @@ POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "av
 
 
 class VGG19(Chain):
-    """All 16 convolutions, 3 × 3 with zero padding, each followed by a ReLU; 2 × 2 pooling between the five stages.
+    """16 convolutions, 3 × 3 with zero padding, each followed by a ReLU; 2 × 2 pooling between the five stages.
 
-    A side of odd length loses its last row or column when it is pooled, as in Keras and in both PyTorch ports.
+    Pooling drops the last row or column of an odd side, as in Keras and in both PyTorch ports.
 
     Args:
         pooling: ``max``, as the network was trained, or ``avg``, which Gatys et al. found to paint a little smoother.
@@ -43,33 +43,26 @@ class VGG19(Chain):
         self.convolutions = nn.ModuleDict(
             {name: nn.Conv2d(width, channels, 3, padding=1) for name, (channels, width) in CONVOLUTIONS.items()}
         )
-        # Subtracted before the padding, see impasto.features.convert.
         self.register_buffer("mean", torch.zeros(1, 3, 1, 1))
         self.requires_grad_(False)
         self.eval()
 
     @classmethod
     def from_file(cls, path: str | Path, pooling: str = "max", convention: str | None = None) -> VGG19:
-        """Read the weights at ``path``: impasto's own file, or any that 'impasto weights add' takes.
-
-        Args:
-            path: the file.
-            pooling: see the class.
-            convention: ``torchvision`` or ``caffe``, for weights that do not tell.
+        """Read a file of :func:`impasto.features.convert.read_weights`, which also says what ``convention`` is.
 
         Raises:
             ImpastoError: the file is missing, cut, tampered with, not VGG-19, or does not tell its convention.
         """
         weights = read_weights(path, convention)
-        # In place of fresh parameters, so that there is never a second set.
-        with torch.device("meta"):
+        with torch.device("meta"):  # There is never a second set of parameters.
             extractor = cls(pooling)
         state = {f"convolutions.{key}": weights.tensors[key].float() for key in weights.tensors if "." in key}
         scale = weights.tensors["scale"].view(1, 3, 1, 1)
         state["convolutions.conv1_1.weight"] = (weights.tensors["conv1_1.weight"].double() * scale).float()
         state["mean"] = weights.tensors["mean"].float().view(1, 3, 1, 1)
         extractor.load_state_dict(state, assign=True)
-        # As the maps lie in memory: else every convolution would turn its weights around at every step.
+        # The layout of the maps: else every convolution would convert its weights at every step.
         extractor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         extractor.sha256 = weights.sha256
         return extractor

@@ -1,4 +1,4 @@
-"""The weights on this machine: where VGG-19's file lies, how it gets there, and whether it is intact.
+"""The weights on this machine: where they lie, how they get there, and whether they are intact.
 
 torch is only imported to read weights: finding and listing them is quick.
 """
@@ -6,14 +6,13 @@ torch is only imported to read weights: finding and listing them is quick.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
 from impasto.errors import ImpastoError
-from impasto.features.download import KERAS_MD5, KERAS_URL, fetch
+from impasto.features.download import KERAS_MD5, KERAS_URL, Progress, fetch
 from impasto.files.hashing import file_sha256
 from impasto.files.shipped import shipped
 
@@ -28,7 +27,7 @@ class WeightFile:
         name: of the extractor or network that uses it, ``vgg19``, ``compact`` or ``autoencoder``.
         path: where it lies, or would lie.
         exists: whether it is there.
-        sha256: the hash that recipes record, or "" if it is not there or cannot be read.
+        sha256: the hash that recipes record; "" if it cannot be read.
         origin: the file it was made from.
         size: bytes.
         intact: whether it was read and found whole; None if nobody looked.
@@ -46,9 +45,9 @@ class WeightFile:
 
 
 def home() -> Path:
-    """The folder of the weights: ``$IMPASTO_HOME``, or else impasto's folder in the platform's cache."""
+    """The folder of the weights: ``$IMPASTO_HOME``, or impasto's folder in the platform's cache."""
     chosen = os.environ.get("IMPASTO_HOME")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("impasto", appauthor=False))
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("impasto", appauthor=False)
 
 
 def find_vgg19() -> Path | None:
@@ -58,14 +57,9 @@ def find_vgg19() -> Path | None:
 
 
 def add(path: str | Path, convention: str | None = None) -> Path:
-    """Convert a file of VGG-19's weights and keep it in :func:`home`, in place of one that is there.
+    """Convert a file of VGG-19's weights, keep it in :func:`home` in place of one that is there, and return its path.
 
-    Args:
-        path: the file, in one of the layouts of :func:`impasto.features.convert.read_weights`.
-        convention: ``torchvision`` or ``caffe``, for weights that do not tell.
-
-    Returns:
-        Where it lies now.
+    The arguments are those of :func:`impasto.features.convert.read_weights`.
 
     Raises:
         ImpastoError: the file was refused, or cannot be kept; what was there before is still there.
@@ -78,20 +72,11 @@ def add(path: str | Path, convention: str | None = None) -> Path:
     return _vgg19_path()
 
 
-def download_vgg19(
-    progress: Callable[[int, int | None], None] | None = None, url: str = KERAS_URL, md5: str = KERAS_MD5
-) -> Path:
-    """Fetch Keras' file (80 MB), check it, convert it and keep it in :func:`home`.
+def download_vgg19(progress: Progress | None = None, url: str = KERAS_URL, md5: str = KERAS_MD5) -> Path:
+    """Fetch Keras' file (80 MB), check it, convert it, keep it in :func:`home` and return its path.
 
-    What came before the connection broke is kept, and the next call goes on from there.
-
-    Args:
-        progress: is called with the bytes that are here, and how many there will be, None if the server does not say.
-        url: where the file is published.
-        md5: its hash; it is checked before anything is read.
-
-    Returns:
-        Where the converted file lies.
+    What came before the connection broke is kept, and the next call resumes there; for ``progress`` see
+    :func:`impasto.features.download.fetch`.
 
     Raises:
         ImpastoError: no connection, no such file, a broken transfer, a wrong hash, or no room on the disk.
@@ -107,13 +92,13 @@ def download_vgg19(
 
 
 def listing() -> list[WeightFile]:
-    """VGG-19, the compact extractor and the auto-encoder, by what the files say of themselves; not read through."""
-    return [_look_at_vgg19(), *(_look_at_shipped(name) for name in ("compact", "autoencoder"))]
+    """VGG-19, the compact extractor and the auto-encoder, by the headers of their files."""
+    return [_look_at_vgg19(), _look_at_shipped("compact"), _look_at_shipped("autoencoder")]
 
 
 def verify() -> list[WeightFile]:
-    """The same, with every file that is there read and checked from end to end."""
-    return [_read_through(file) for file in listing()]
+    """As :func:`listing`, with every file that is there read and checked from end to end."""
+    return [_read_through(file) if file.exists else file for file in listing()]
 
 
 def _vgg19_path() -> Path:
@@ -124,9 +109,8 @@ def _make_home() -> None:
     try:
         home().mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ImpastoError(
-            f"{home()}: the folder cannot be made ({error.strerror}); set IMPASTO_HOME to another one"
-        ) from error
+        what = f"the folder cannot be made ({error.strerror}); set IMPASTO_HOME to another one"
+        raise ImpastoError(f"{home()}: {what}") from error
 
 
 def _look_at_vgg19() -> WeightFile:
@@ -135,7 +119,7 @@ def _look_at_vgg19() -> WeightFile:
         return WeightFile("vgg19", path, status=f"not on this machine: {GET_IT}")
     from impasto.features.layouts import read_metadata
 
-    found = WeightFile("vgg19", path, exists=True, size=path.stat().st_size, status="on this machine")
+    found = WeightFile("vgg19", path, True, size=path.stat().st_size, status="on this machine")
     try:
         metadata = read_metadata(path)
     except ImpastoError as error:
@@ -151,22 +135,19 @@ def _look_at_shipped(name: str) -> WeightFile:
 
 
 def _read_through(file: WeightFile) -> WeightFile:
-    if not file.exists:
-        return file
     try:
         if file.name == "vgg19":
             from impasto.features.convert import read_weights
 
-            sha256 = read_weights(file.path).sha256
+            file = replace(file, sha256=read_weights(file.path).sha256)
         elif file.name == "compact":
             from impasto.features.compact import Compact
 
-            sha256 = Compact.from_file(file.path).sha256
+            Compact.from_file(file.path)
         else:
             from impasto.networks.autoencoder import AutoEncoder
 
             AutoEncoder.from_file(file.path)
-            sha256 = file.sha256
     except ImpastoError as error:
         return replace(file, intact=False, status=str(error))
-    return replace(file, sha256=sha256, intact=True, status="intact")
+    return replace(file, intact=True, status="intact")

@@ -13,7 +13,7 @@ from impasto.errors import ImpastoError
 def write_atomically(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
     """Write ``data`` beside ``path``, flush it to the disk, and rename it: ``path`` holds all of it or what it held.
 
-    A link is followed, so that the file it points to is the one replaced. What is too large for memory comes in parts.
+    A link is followed: the file it points to is replaced. What is too large for memory comes in parts.
 
     Raises:
         ImpastoError: the file cannot be written. The temporary file is gone then.
@@ -21,7 +21,7 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes | memoryview]) -> 
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.part")
     try:
-        # Not tempfile.mkstemp, whose files only their owner can read: this one gets what the umask gives.
+        # Not tempfile.mkstemp, whose files only their owner can read: this one follows the umask.
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
             for part in [data] if isinstance(data, bytes) else data:
                 file.write(part)
@@ -29,8 +29,7 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes | memoryview]) -> 
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
-        raise ImpastoError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another folder or make room"
-        ) from error
+        what = f"cannot be written ({error.strerror or error}); choose another folder or make room"
+        raise ImpastoError(f"{path}: {what}") from error
     finally:
         temporary.unlink(missing_ok=True)

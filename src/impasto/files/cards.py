@@ -1,11 +1,11 @@
-"""Weights that say what they are: a safetensors file with one JSON object, its card, in the metadata."""
+"""Weights that say what they are: a safetensors file with a card, one JSON object, in the metadata."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,9 +15,6 @@ from torch import Tensor, nn
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
 
-if TYPE_CHECKING:
-    from typing import Self
-
 KEY = "impasto"
 
 
@@ -25,7 +22,7 @@ def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors in fp16, on the CPU.
 
     Raises:
-        ImpastoError: one of them has a value that fp16 cannot hold.
+        ImpastoError: a value that fp16 cannot hold.
     """
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all() or tensor.abs().max() > 6e4:
@@ -35,7 +32,7 @@ def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def pack(tensors: dict[str, Tensor], card: Mapping[str, Any]) -> bytes:
     """The bytes of the file, the same for the same weights and card."""
-    # One entry, because safetensors writes several in an order that changes from run to run.
+    # One entry: safetensors writes several in an order that changes from run to run.
     return save(tensors, {KEY: json.dumps(card, sort_keys=True)})
 
 
@@ -53,14 +50,14 @@ def read_card(path: str | Path, form: str) -> dict[str, Any] | None:
 
 
 class Filed(nn.Module):
-    """A network that goes into one safetensors file, its settings in the card, and comes back from it.
+    """A network kept in one safetensors file, with its settings in the card.
 
     Attributes:
-        form: the ``format`` in the card of such files.
+        form: the ``format`` in the card.
         kind: what to call the network in messages, with its article.
         command: what writes such files.
         fp16: whether the weights are written in fp16.
-        settings: what the network was made with, as keywords.
+        settings: the keywords that the network was made with.
     """
 
     form: ClassVar[str]
@@ -81,7 +78,7 @@ class Filed(nn.Module):
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """Read a file of :meth:`to_file`; the network computes in float32 and is ready to answer.
+        """Read a file of :meth:`to_file`; the network is in float32 and in evaluation mode.
 
         Raises:
             ImpastoError: the file is missing, cut, or holds something else.

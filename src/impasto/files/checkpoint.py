@@ -1,4 +1,4 @@
-"""What a training needs to go on, in a file that is whole or not there."""
+"""What a training needs to resume, in a file that is whole or not there."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ def write_checkpoint(path: Path, made_of: Named, parts: Named, notes: Named) -> 
 
     Args:
         path: the file.
-        made_of: what the training consists of and must consist of when it goes on, by what to call it, such as
-            ``settings``.
-        parts: networks, optimizers and schedules: whatever has a ``state_dict``, by name.
+        made_of: what has to be the same when the training resumes, by what to call it, such as ``settings``.
+        parts: whatever has a ``state_dict``, by name.
         notes: plain values and tensors to keep with them.
 
     Raises:
@@ -38,7 +37,7 @@ def write_checkpoint(path: Path, made_of: Named, parts: Named, notes: Named) -> 
 
 
 def read_checkpoint(path: Path, made_of: Named, parts: Named) -> dict[str, Any]:
-    """Bring ``parts`` into the states that the file has of them; returns the notes.
+    """Load the states of ``parts``; returns the notes.
 
     Raises:
         ImpastoError: the training of the file was made of something else, or the file is damaged.

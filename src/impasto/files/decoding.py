@@ -1,7 +1,7 @@
 """Picture files and PIL images -> pixels: what is read, and what is refused.
 
-Everything here may meet a file from a stranger. The size is read from the header and held against the limit before a
-pixel is decoded, only a short list of formats is tried, and whatever a decoder raises becomes one plain line.
+Files may come from strangers. The size in the header is held against the limit before a pixel is decoded, only a short
+list of formats is tried, and whatever a decoder raises becomes one plain line.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ from impasto.files.srgb import Pixels, Samples, to_pixels
 
 #: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
-SMALLEST_SIDE = 2
 
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")
+_TIFF_STARTS, _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _PLANAR_CONFIGURATION = 258, 262, 274, 284
 
-# Both log what they find wrong in a file, and logging prints that to stderr where nobody has set it up.
+# Both log what is wrong in a file, and logging prints that to stderr where nobody has set it up.
 for _library in ("PIL", "tifffile"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
@@ -55,14 +53,27 @@ def open_file(path: Path, label: str) -> Iterator[IO[bytes]]:
     except FileNotFoundError as error:
         raise ImpastoError(f"{label}: no such file; check the path") from error
     except (OSError, ValueError) as error:
-        raise ImpastoError(
-            f"{label}: cannot be opened ({_reason(error)}); check the path and its permissions"
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise ImpastoError(f"{label}: cannot be opened ({reason}); check the path and its permissions") from error
     with file:
         if not file.read(1):
             raise ImpastoError(f"{label}: is empty (0 bytes); copy or export it again")
         file.seek(0)
         yield file
+
+
+def check_size(size: tuple[int, int], label: str, max_pixels: float, smallest: int = 2) -> None:
+    """Refuse a picture of ``size`` (width, height) with too many pixels, or a side below ``smallest``.
+
+    Raises:
+        ImpastoError: it is refused.
+    """
+    width, height = size
+    if width * height > max_pixels:
+        what = f"{width} x {height} pixels are more than the limit of {max_pixels}"
+        raise ImpastoError(f"{label}: {what}; scale it down or raise `max_pixels`")
+    if min(size) < smallest:
+        raise ImpastoError(f"{label}: is only {width} x {height} pixels; give a picture of at least 2 x 2")
 
 
 def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
@@ -73,20 +84,17 @@ def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
     """
     with guarded(label):
         image = open_image(file, label)
-        notices = []
+        notices: list[str] = []
         if image is None or _has_deep_planes(image):
-            samples = read_tiff(file, label, lambda size: _check_size(size, label, max_pixels))
+            samples = read_tiff(file, label, lambda size: check_size(size, label, max_pixels))
         else:
-            _check_size(image.size, label, max_pixels)
+            check_size(image.size, label, max_pixels)
             # An MPO is a photograph with its own thumbnail or depth map behind it, as telephones write.
             if image.format != "MPO" and getattr(image, "is_animated", False):
-                tiff = image.format == "TIFF"
-                notices.append(
-                    "holds several pages; the first is used" if tiff else "is animated; the first frame is used"
-                )
+                pages, frames = "holds several pages; the first is used", "is animated; the first frame is used"
+                notices.append(pages if image.format == "TIFF" else frames)
             samples = _read(image, file, label)
-        pixels = to_pixels(samples)
-    return Pixels(pixels.color, pixels.alpha, notices + pixels.notices)
+        return to_pixels(samples, notices)
 
 
 def decode_pil(image: Image.Image, label: str, max_pixels: int) -> Pixels:
@@ -96,8 +104,8 @@ def decode_pil(image: Image.Image, label: str, max_pixels: int) -> Pixels:
         ImpastoError: its file is damaged, it is too small, or has more than ``max_pixels``.
     """
     with guarded(label):
-        _check_size(image.size, label, max_pixels)
-        return to_pixels(_read(image, None, label))
+        check_size(image.size, label, max_pixels)
+        return to_pixels(_read(image, None, label), [])
 
 
 def open_image(file: IO[bytes], label: str) -> Image.Image | None:
@@ -116,17 +124,15 @@ def open_image(file: IO[bytes], label: str) -> Image.Image | None:
         webp, bmp = start[:4] == b"RIFF" and start[8:] == b"WEBP", start[:2] == b"BM" and start[6:10] == bytes(4)
         if webp or bmp or start.startswith(_STARTS):
             raise ImpastoError(f"{label}: is damaged or cut short; copy or export it again") from error
-        raise ImpastoError(
-            f"{label}: is not an image that impasto reads; convert it to JPEG, PNG, WebP or TIFF"
-        ) from error
+        mend = "convert it to JPEG, PNG, WebP or TIFF"
+        raise ImpastoError(f"{label}: is not an image that impasto reads; {mend}") from error
 
 
 @contextmanager
 def guarded(label: str) -> Iterator[None]:
-    """Around every use of Pillow on a stranger's file.
+    """Around every use of Pillow on a stranger's file: whatever a decoder raises becomes one plain line.
 
-    Pillow's own limit is off (ours is checked instead, and may be the higher one), its warnings are silent, and
-    whatever a decoder raises becomes one plain line.
+    Pillow's own limit is off (ours is checked instead, and may be the higher one) and its warnings are silent.
     """
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -143,25 +149,9 @@ def guarded(label: str) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _check_size(size: tuple[int, int], label: str, max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise ImpastoError(
-            f"{label}: {width} x {height} pixels are more than the limit of {max_pixels}; "
-            "scale it down or raise `max_pixels`"
-        )
-    if min(size) < SMALLEST_SIDE:
-        raise ImpastoError(f"{label}: is only {width} x {height} pixels; give a picture of at least 2 x 2")
-
-
 def _tag(image: Image.Image, number: int) -> Any:
     """A TIFF's own tag; None in other formats."""
-    tags = getattr(image, "tag_v2", None)
-    return None if tags is None else tags.get(number)
+    return getattr(image, "tag_v2", {}).get(number)
 
 
 def _has_deep_planes(image: Image.Image) -> bool:
@@ -170,8 +160,8 @@ def _has_deep_planes(image: Image.Image) -> bool:
 
 def _read(image: Image.Image, file: IO[bytes] | None, label: str) -> Samples:
     """Load ``image`` (from ``file``, if it came from one of ours), whatever its mode."""
-    tile = getattr(image, "tile", None)
-    args = tile[0][3] if tile else ""
+    tiles = getattr(image, "tile", None)
+    args = tiles[0][3] if tiles else ""
     image.load()
     profile, key = image.info.get("icc_profile"), image.info.get("transparency")
     orientation = _exif_orientation(image)
@@ -187,12 +177,12 @@ def _read(image: Image.Image, file: IO[bytes] | None, label: str) -> Samples:
         fine = np.asarray(image)
     if fine is not None:
         samples = Samples.from_array(to_unit(fine, label), profile, orientation)
-        if key is not None and samples.alpha is None:  # a PNG may name one color as the transparent one
+        if key is not None and samples.alpha is None:  # A PNG may name one color as the transparent one.
             samples.alpha = (fine.reshape(*fine.shape[:2], -1) != np.asarray(key)).any(axis=2).astype(np.float32)
         return samples
 
-    if image.mode in ("La", "RGBa"):  # multiplied by their alpha
-        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    if image.mode in ("La", "RGBa"):  # Premultiplied.
+        image = image.convert(image.mode.upper())
     alpha = None
     if key is not None or image.mode in ("LA", "PA", "RGBA"):
         alpha = np.asarray(image.convert("RGBA").getchannel("A"), np.float32) / np.float32(255)
@@ -204,7 +194,7 @@ def _read(image: Image.Image, file: IO[bytes] | None, label: str) -> Samples:
 
 
 def _exif_orientation(image: Image.Image) -> int:
-    """1 to 8; 1 where there is none, it is broken, or Pillow has turned the picture already (it does with TIFF)."""
+    """1 to 8; 1 where there is none, it is broken, or Pillow has turned the picture already, as with TIFF."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # a broken EXIF block is no reason to refuse the picture

@@ -8,13 +8,10 @@ from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import ImpastoError
-from impasto.files.srgb import Samples
-
-Array = NDArray[Any]
+from impasto.files.srgb import Array, Samples
 
 _UNCOMPRESSED, _DEFLATE = 1, (8, 32946)
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
@@ -26,22 +23,15 @@ _PREDICTORS = (1, 2)
 def read_16_bit(image: Image.Image, raw_mode: str, file: IO[bytes]) -> Array | None:
     """The 16-bit samples of a PNG or TIFF in color, where Pillow keeps only the upper 8 bits of each.
 
-    Pillow's decoders unpack either byte of a sample: the same file is decoded again, as if its byte order were the
-    other, which gives the lower bytes.
+    Pillow's decoders unpack one byte of a sample; decoded again in the other byte order, the file gives the lower one.
 
-    Args:
-        image: the loaded image.
-        raw_mode: the layout that Pillow found in the file, for example ``RGB;16B``.
-        file: the file that ``image`` was read from.
-
-    Returns:
-        (H, W, 2, 3 or 4) uint16; None where Pillow's image is all there is, and for colors multiplied by their alpha,
-        which Pillow divides at 8 bits.
+    ``raw_mode`` is the layout that Pillow found in the file, for example ``RGB;16B``. Returns (H, W, 2, 3 or 4) uint16;
+    None where Pillow's image is all there is, and for premultiplied colors, which Pillow divides by alpha at 8 bits.
     """
     if image.mode not in ("RGB", "RGBA") or not raw_mode.endswith((";16B", ";16L", ";16N")) or "a" in raw_mode:
         return None
     big_endian = raw_mode[-1] == "B" or (raw_mode[-1] == "N" and sys.byteorder == "big")
-    # Grey and alpha: four bytes a pixel, so an 8-bit RGBA image holds both bytes of both.
+    # Gray and alpha: four bytes a pixel, so an 8-bit RGBA image holds both bytes of both.
     other = "RGBA" if raw_mode == "LA;16B" else raw_mode[:-1] + ("L" if big_endian else "B")
     file.seek(0)
     with Image.open(file, formats=(image.format,) if image.format else None) as again:
@@ -53,10 +43,10 @@ def read_16_bit(image: Image.Image, raw_mode: str, file: IO[bytes]) -> Array | N
 
 
 def read_tiff(file: IO[bytes], label: str, check_size: Callable[[tuple[int, int]], None]) -> Samples:
-    """The first page of a TIFF by tifffile: separate planes, 16-bit grey with alpha, 32 bit, floats.
+    """The first page of a TIFF by tifffile: separate planes, 16-bit gray with alpha, 32 bit, floats.
 
     Raises:
-        ImpastoError: a layout that is not a picture in grey or RGB, or a compression that is not read here.
+        ImpastoError: a layout that is not a picture in gray or RGB, or a compression that is not read here.
     """
     import tifffile
 
@@ -65,8 +55,7 @@ def read_tiff(file: IO[bytes], label: str, check_size: Callable[[tuple[int, int]
         page: Any = tiff.pages[0]
         check_size((page.imagewidth, page.imagelength))
         channels = page.samplesperpixel
-        kinds = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}
-        colors = kinds.get(int(page.photometric), 0)
+        colors = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}.get(int(page.photometric), 0)
         if not colors or not colors <= channels <= colors + 1 or page.imagedepth != 1 or page.dtype is None:
             raise ImpastoError(f"{label}: is a TIFF of an unusual kind; save it as RGB with 8 or 16 bits")
         if page.compression not in (_UNCOMPRESSED, *_DEFLATE) or page.predictor not in _PREDICTORS:
@@ -84,15 +73,12 @@ def read_tiff(file: IO[bytes], label: str, check_size: Callable[[tuple[int, int]
         elif extra == [_PREMULTIPLIED]:
             samples[..., :colors] /= np.maximum(samples[..., colors:], 1e-6)
             np.clip(samples, 0, 1, out=samples)
-        profile = page.tags.get(_ICC_PROFILE)
-        orientation = page.tags.get(_ORIENTATION)
-        return Samples.from_array(
-            samples, bytes(profile.value) if profile else None, int(orientation.value) if orientation else 1
-        )
+        profile, orientation = page.tags.valueof(_ICC_PROFILE), page.tags.valueof(_ORIENTATION, default=1)
+        return Samples.from_array(samples, None if profile is None else bytes(profile), int(orientation))
 
 
 def to_unit(samples: Array, label: str) -> Array:
-    """Samples of any unsigned type, or floats that are in [0, 1] already, as float32 in [0, 1].
+    """Samples of any unsigned type, or floats in [0, 1], as float32 in [0, 1].
 
     Raises:
         ImpastoError: signed or complex samples; floats that are not finite or out of range.
@@ -110,14 +96,14 @@ def to_unit(samples: Array, label: str) -> Array:
 
 
 def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
-    """A tile descriptor with another raw mode; a plain tuple in older Pillows, a named one in newer."""
+    """A tile descriptor (a plain tuple in older Pillows, a named one in newer) with another raw mode."""
     codec, extents, offset, args = tile
     args = raw_mode if isinstance(args, str) else (raw_mode, *args[1:])
     return tuple.__new__(type(tile), (codec, extents, offset, args))
 
 
 def _check_deflate(page: Any, check_size: Callable[[tuple[int, int]], None]) -> None:
-    """Refuse a strip or tile that unpacks to more than it should: tifffile would unpack all of it."""
+    """Refuse a strip or tile that unpacks to more than its size: tifffile would unpack all of it."""
     width, length = page.imagewidth, min(page.rowsperstrip, page.imagelength)
     if page.is_tiled:
         width, length = page.tilewidth, page.tilelength

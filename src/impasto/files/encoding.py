@@ -11,19 +11,14 @@ import io
 import re
 import struct
 import zlib
-from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from impasto.files.srgb import srgb_profile
+from impasto.files.srgb import Array, srgb_profile
 
-Array = NDArray[Any]
-
-#: Endings and what they stand for.
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
 #: The longest side, in pixels, where the format has a limit that a painting can meet.
 LARGEST_SIDE = {"jpeg": 65500, "webp": 16383}
@@ -65,7 +60,7 @@ def encode(samples: Array, kind: str, recipe: str | None, quality: int) -> bytes
 def embedded_text(image: Image.Image, max_pixels: int) -> str | None:
     """The text that ``encode`` embedded in an opened image, or None.
 
-    Some tools move a PNG's text behind its pixels: it is looked for there up to ``max_pixels``, as it takes decoding.
+    Some tools move a PNG's text behind its pixels. Finding it there takes decoding, which ``max_pixels`` limits.
     """
     if image.format == "PNG":
         text = image.info.get(KEYWORD)
@@ -87,11 +82,10 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def _png(samples: Array, text: str | None) -> bytes:
-    chunks = PngImagePlugin.PngInfo()
+    chunks, file = PngImagePlugin.PngInfo(), io.BytesIO()
     chunks.add(b"sRGB", b"\0")
     if text is not None:
         chunks.add_itxt(KEYWORD, text)
-    file = io.BytesIO()
     Image.fromarray(samples).save(file, "PNG", pnginfo=chunks)
     return file.getvalue()
 
@@ -104,23 +98,18 @@ def _png16(samples: Array, text: str | None) -> bytes:
     filtered = rows.copy()
     filtered[:, 2 * channels :] -= rows[:, : -2 * channels]
     data = np.concatenate([np.ones((height, 1), np.uint8), filtered], axis=1)
-    parts = [
-        b"\x89PNG\r\n\x1a\n",
-        _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0)),
-        _chunk(b"sRGB", b"\0"),
-        b"" if text is None else _chunk(b"iTXt", KEYWORD.encode() + bytes(5) + text.encode()),
-        _chunk(b"IDAT", zlib.compress(data.tobytes(), 6)),
-        _chunk(b"IEND", b""),
-    ]
-    return b"".join(parts)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0)
+    chunks = [_chunk(b"IHDR", header), _chunk(b"sRGB", b"\0")]
+    if text is not None:
+        chunks.append(_chunk(b"iTXt", KEYWORD.encode() + bytes(5) + text.encode()))
+    chunks += [_chunk(b"IDAT", zlib.compress(data.tobytes(), 6)), _chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def _tiff(samples: Array, text: str | None) -> bytes:
     import tifffile
 
-    tags = {_ICC_TAG: srgb_profile()}
-    if text is not None:
-        tags[_XMP_TAG] = _packet(text)
+    tags = {_ICC_TAG: srgb_profile()} | ({} if text is None else {_XMP_TAG: _packet(text)})
     file = io.BytesIO()
     tifffile.imwrite(
         file,
@@ -138,13 +127,10 @@ def _tiff(samples: Array, text: str | None) -> bytes:
 
 
 def _packet(text: str | None, note: str = "") -> bytes:
-    """An XMP packet with the recipe, or with ``note``, the attribute that announces an extension."""
+    """An XMP packet with the recipe, or with the attribute ``note`` that announces an extension."""
     # '="' must not appear as such: some readers look for tiff:Orientation="..." in the packet without parsing it.
-    body = (
-        ""
-        if text is None
-        else f"<impasto:recipe>{escape(text, {chr(13): '&#13;', '=' + chr(34): '=&quot;'})}</impasto:recipe>"
-    )
+    escaped = escape(text or "", {"\r": "&#13;", '="': "=&quot;"})
+    body = "" if text is None else f"<impasto:recipe>{escaped}</impasto:recipe>"
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
         f'<rdf:RDF xmlns:rdf="{_RDF}"><rdf:Description rdf:about="" xmlns:impasto="{_NAMESPACE}"{note}>{body}'
@@ -153,7 +139,7 @@ def _packet(text: str | None, note: str = "") -> bytes:
 
 
 def _jpeg_with_xmp(jpeg: bytes, text: str) -> bytes:
-    """Put the packet behind the first header; what is longer than a segment goes into numbered extensions of it."""
+    """Put the packet behind the first header; one longer than a segment goes into numbered extensions."""
     packet = _packet(text)
     contents = [_XMP_HEADER + packet]
     if len(packet) > _SEGMENT:
@@ -171,23 +157,19 @@ def _extensions(segments: list[bytes]) -> list[bytes]:
     """The packets that were cut into JPEG's extension segments: name (32), length (4), offset (4), content."""
     pieces: dict[bytes, dict[int, bytes]] = {}
     for segment in segments:
-        name, place = segment[len(_EXTENSION_HEADER) :][:32], segment[len(_EXTENSION_HEADER) :][36:40]
-        pieces.setdefault(name, {})[int.from_bytes(place, "big")] = segment[len(_EXTENSION_HEADER) + 40 :]
+        data = segment.removeprefix(_EXTENSION_HEADER)
+        pieces.setdefault(data[:32], {})[int.from_bytes(data[36:40], "big")] = data[40:]
     return [b"".join(content for _, content in sorted(piece.items())) for piece in pieces.values()]
 
 
 def _unpack(packet: bytes) -> str | None:
     """The recipe in an XMP packet, ours or one that another tool has written anew."""
-    if b"<!" in packet:  # XMP has no document type, and with it no entities that could grow
+    if b"<!" in packet:  # XMP has no document type, and so no entities that could grow.
         return None
     try:
         root = ElementTree.fromstring(packet.strip(b"\0 \r\n\t"))
     except (ElementTree.ParseError, ValueError):
         return None
     name = f"{{{_NAMESPACE}}}recipe"
-    for element in root.iter():
-        if element.tag == name:
-            return element.text or ""
-        if name in element.attrib:
-            return element.attrib[name]
-    return None
+    found = ((element.text or "") if element.tag == name else element.get(name) for element in root.iter())
+    return next((text for text in found if text is not None), None)

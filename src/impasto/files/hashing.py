@@ -14,9 +14,6 @@ def file_sha256(path: str | Path) -> str:
 
 
 def stream_sha256(file: IO[bytes]) -> str:
-    """SHA-256 of an open file, from its beginning; in blocks, so that a large file needs no memory."""
+    """SHA-256 of an open file, from its beginning."""
     file.seek(0)
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

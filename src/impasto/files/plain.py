@@ -1,4 +1,4 @@
-"""Images of a data set: 8 bits, as they lie in the file, and quickly. Pictures to paint are read by ``decoding``."""
+"""Images of a data set: 8 bits, as they are in the file, and quickly. Pictures to paint are read by ``decoding``."""
 
 from __future__ import annotations
 
@@ -13,17 +13,12 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.files.decoding import FORMATS
 
-# Photographs of a data set are far smaller; what claims more would fill the memory.
+# Images of a data set are far smaller; what claims more would fill the memory.
 _MAX_PIXELS = 64_000_000
 
 
 def read_rgb(source: Path | IO[bytes], label: str, longest: int | None = None) -> Image.Image:
-    """Decode to RGB; safe from several threads at once.
-
-    Args:
-        source: the file.
-        label: what to call it in messages.
-        longest: an image whose longer side exceeds this many pixels is reduced to it.
+    """Decode to RGB, reduced to a longer side of at most ``longest`` pixels; safe from several threads at once.
 
     Raises:
         ImpastoError: it is gone, damaged, no image, or larger than any image of a data set.

@@ -1,4 +1,4 @@
-"""Where the weights lie that ship inside the package; nothing is imported that is slow to load."""
+"""Where the weights lie that ship inside the package; imports nothing that is slow to load."""
 
 from __future__ import annotations
 

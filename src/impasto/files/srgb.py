@@ -1,4 +1,4 @@
-"""Decoded samples -> upright sRGB in [0, 1]: colour profile, transparency, orientation."""
+"""Decoded samples -> upright sRGB in [0, 1]: color profile, transparency, orientation."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Samples:
 
     Attributes:
         base: 8 bit, mode L, RGB, CMYK or LAB.
-        fine: the same colors as (H, W, 1 or 3) float32 in [0, 1], where the file has more than 8 bits; else None.
-        alpha: (H, W) float32 in [0, 1], or None. Colors are not multiplied by it.
-        profile: the embedded ICC profile, if any.
+        fine: the same colors as (H, W, 1 or 3) float32 in [0, 1], where the file has more than 8 bits.
+        alpha: (H, W) float32 in [0, 1], not premultiplied.
+        profile: the embedded ICC profile.
         orientation: EXIF's number, 1 to 8.
     """
 
@@ -33,14 +33,13 @@ class Samples:
 
     @classmethod
     def from_array(cls, samples: Array, profile: bytes | None = None, orientation: int = 1) -> Samples:
-        """From (H, W[, 1 to 4]) float32 in [0, 1]: grey, grey and alpha, RGB, or RGB and alpha."""
+        """From (H, W[, 1 to 4]) float32 in [0, 1]: gray, gray and alpha, RGB, or RGB and alpha."""
         samples = samples.reshape(*samples.shape[:2], -1)
         colors = 1 if samples.shape[2] < 3 else 3
         fine = samples[..., :colors]
         alpha = samples[..., colors] if samples.shape[2] > colors else None
         eight = np.rint(fine * 255).astype(np.uint8)
-        base = Image.fromarray(eight[..., 0] if colors == 1 else eight)
-        return cls(base, fine, alpha, profile, orientation)
+        return cls(Image.fromarray(eight[..., 0] if colors == 1 else eight), fine, alpha, profile, orientation)
 
 
 @dataclass
@@ -58,14 +57,13 @@ class Pixels:
     notices: list[str]
 
 
-def to_pixels(samples: Samples) -> Pixels:
-    """Convert to sRGB, hide what is transparent, and turn upright.
+def to_pixels(samples: Samples, notices: list[str]) -> Pixels:
+    """Convert to sRGB, hide what is transparent, and turn upright; adds to the notices.
 
-    The colors under transparent pixels are anything: often black, sometimes a whole hidden picture. They must not
-    steer the painting, so the picture is composited over the mean of its visible colors (white where nothing is
-    visible). The mean, unlike white, puts no bright halo along the edges once the alpha channel is back on the output.
+    The colors under transparent pixels, often black, sometimes a whole hidden picture, must not steer the painting: it
+    is composited over the mean of its visible colors (white where nothing is visible). The mean, unlike white, leaves
+    no bright halo along the edges once the alpha channel is back on the output.
     """
-    notices: list[str] = []
     plain = _without_profile(samples.base)
     converted = _apply_profile(samples.base, plain, samples.profile, notices)
     if samples.fine is None:
@@ -74,14 +72,15 @@ def to_pixels(samples: Samples) -> Pixels:
         fine = samples.fine.transpose(2, 0, 1)
         color = np.broadcast_to(fine, (3, *fine.shape[1:]))
         if converted is not plain:
-            # lcms, as Pillow offers it, sees 8 bits: what the rounding to them took away is added again afterwards.
+            # Pillow's lcms works with 8 bits: the profile's change is added to the finer samples.
             color = np.clip(color + (_unit(converted) - _unit(plain)), 0, 1)
-    if samples.alpha is not None:
-        visible = samples.alpha.sum(dtype=np.float64)
-        mean = (color * samples.alpha).sum(axis=(1, 2), dtype=np.float64) / visible if visible > 0 else np.ones(3)
-        color = color * samples.alpha + (1 - samples.alpha) * mean.astype(np.float32)[:, None, None]
+    alpha = samples.alpha
+    if alpha is not None:
+        visible = alpha.sum(dtype=np.float64)
+        mean = (color * alpha).sum(axis=(1, 2), dtype=np.float64) / visible if visible > 0 else np.ones(3)
+        color = color * alpha + (1 - alpha) * mean.astype(np.float32)[:, None, None]
         np.clip(color, 0, 1, out=color)
-    alpha = None if samples.alpha is None else _upright(samples.alpha[None], samples.orientation)
+        alpha = _upright(alpha[None], samples.orientation)
     return Pixels(_upright(color, samples.orientation), alpha, notices)
 
 
@@ -111,42 +110,29 @@ def _apply_profile(base: Image.Image, plain: Image.Image, profile: bytes | None,
     if not profile or base.mode == "LAB":
         return plain
     try:
-        icc = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        icc, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         space = icc.profile.xcolor_space.strip()
-        # An RGB profile on a grey picture is common, and means what it says for the same amounts of R, G and B.
+        # An RGB profile on a gray picture is common, and means what it says for the same amounts of R, G and B.
         source = plain if space == "RGB" and base.mode != "CMYK" else base
         if source.mode != {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space):
             raise ValueError(f"a profile for {space} on a picture in {base.mode}")
-        transform = ImageCms.buildTransform(
-            icc,
-            ImageCms.createProfile("sRGB"),
-            source.mode,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
+        intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+        transform = ImageCms.buildTransform(icc, srgb, source.mode, "RGB", intent, flags)
         if source.mode != "CMYK":
             colors = np.arange(0, 256, 15, dtype=np.uint8)
             chart = Image.fromarray(np.stack(np.meshgrid(colors, colors, colors), axis=-1).reshape(-1, 18, 3))
             chart = chart if source.mode == "RGB" else chart.getchannel(0)
-            moved = np.asarray(_transformed(chart, transform), np.int16) - np.asarray(chart.convert("RGB"))
-            if np.abs(moved).max() <= 1:  # sRGB under some name: rounding to 8 bits and back would only cost
+            moved = np.asarray(ImageCms.applyTransform(chart, transform), np.int16) - np.asarray(chart.convert("RGB"))
+            if np.abs(moved).max() <= 1:  # sRGB under some name: a conversion would only round
                 return plain
-        return _transformed(source, transform)
+        return ImageCms.applyTransform(source, transform)  # type: ignore[return-value]
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
         notices.append("its color profile is broken or does not fit and is ignored; sRGB is assumed")
         return plain
 
 
-def _transformed(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
-    result = ImageCms.applyTransform(image, transform)
-    if result is None:  # only with inPlace
-        raise ValueError("no result")
-    return result
-
-
 def _upright(planes: Array, orientation: int) -> Array:
-    """(C, H, W) turned and mirrored the way EXIF's orientation asks."""
+    """(C, H, W) turned and mirrored as EXIF's orientation says."""
     if orientation >= 5:
         planes = planes.swapaxes(1, 2)
     if orientation in (2, 3, 6, 7):

@@ -1,12 +1,6 @@
 """A dozen paintings and two photographs in the public domain that come with the package.
 
 ``gallery:starry_night`` is understood wherever a picture's file is.
-
->>> from impasto import gallery
->>> gallery.cards()["starry_night"].artist
-'Vincent van Gogh'
->>> gallery.path("starry_night").name
-'starry_night.webp'
 """
 
 from __future__ import annotations
@@ -25,7 +19,7 @@ from impasto.errors import ImpastoError
 
 __all__ = ["PREFIX", "Card", "cards", "names", "path", "resolve"]
 
-#: What a picture's name begins with where a file could stand too. A file called so is written ``./gallery:...``.
+#: Prefix of a picture's name where a file could stand too. A file called so is written ``./gallery:...``.
 PREFIX = "gallery:"
 
 _FOLDER = Path(str(resources.files("impasto") / "gallery"))
