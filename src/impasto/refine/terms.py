@@ -82,12 +82,7 @@ class Gram:
     def loss(self, statistic: Tensor) -> Tensor:
         """:func:`impasto.losses.style_loss`, the mean over the masks."""
         return style_loss(
-            statistic,
-            self.target,
-            self.normalization,
-            channels=self.channels,
-            metric=self.metric,
-            energy=self._energy,
+            statistic, self.target, self.normalization, channels=self.channels, metric=self.metric, energy=self._energy
         )
 
 

@@ -110,14 +110,7 @@ class Tiled:
                 gradient[(..., *tile.window)] += torch.autograd.grad(term.look(window, tile), window, slopes[index])[0]
         return gradient, losses
 
-    def _run(
-        self,
-        picture: Tensor,
-        layers: Sequence[str],
-        look: Look,
-        *,
-        keep: bool = True,
-    ) -> list[Passed]:
+    def _run(self, picture: Tensor, layers: Sequence[str], look: Look, *, keep: bool = True) -> list[Passed]:
         """Go through the stages without gradients, showing each tile of ``layers``.
 
         Args:
