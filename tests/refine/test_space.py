@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.refine import shelf, space
+from impasto.refine import shelf
 from impasto.refine.optimizer import LbfgsMemory, State, adam, lbfgs, rate
 from impasto.refine.shelf import StoredVector
 from impasto.refine.space import FARTHEST, IN_MEMORY, ON_DISK
@@ -21,7 +21,6 @@ from .conftest import tensor_of, tensors_of
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many pieces, and a last one that is not full."""
     monkeypatch.setattr(shelf, "PIECE", 500)
-    monkeypatch.setattr(space, "PIECE", 500)
 
 
 def noise(seed: int, height: int = 26, width: int = 37) -> Tensor:
