@@ -17,14 +17,14 @@ from impasto.refine.budget import Budget, space_for
 from impasto.refine.checkpoint import Position
 from impasto.refine.objective import Objective, View, Whole
 from impasto.refine.optimizer import State, adam, lbfgs, rate
-from impasto.refine.pyramid import Scale, enlarge, fit, fit_style
+from impasto.refine.pyramid import Scale, enlarge, fit, fit_style, size_of
 from impasto.refine.space import ON_DISK
 from impasto.refine.spectrum import LIMITS
 from impasto.refine.tiled import Tiled
 from impasto.settings import Settings
 
-#: Steps after which memory between blocks is given back, where there are no tiles: what the optimizer remembers comes
-#: to lie in the room of larger blocks, which then find another place, and the process grows from step to step.
+#: Steps after which memory is given back, where there are no tiles: what the optimizer remembers comes to lie in the
+#: room of larger blocks, which then find another place, and the process grows from step to step.
 TIDY = 5
 
 
@@ -65,9 +65,9 @@ def descend(
     step_of = adam if settings.optimizer == "adam" else partial(lbfgs, limit=LIMITS[settings.normalization])
     for level in range(position.level, len(scales)):
         photograph = fit(content, scales[level].longest)
-        space = space_for(budget, *_size(photograph))
+        space = space_for(budget, *size_of(photograph))
         if position.state is None:
-            position.state = State(resize(start(_size(photograph)), _size(photograph)))
+            position.state = State(resize(start(size_of(photograph)), size_of(photograph)))
         elif level > position.level:
             coarse = fit(content, scales[level - 1].longest)
             larger = enlarge(position.state.image, coarse, photograph, settings.resolved_detail)
@@ -100,19 +100,14 @@ def descend(
 
 def _objective(settings: Settings, photograph: Tensor, styles: Sequence[Tensor], view: View, area: float) -> Objective:
     """The objective at the scale of ``photograph``, with paintings as long as that."""
-    longest = max(_size(photograph))
+    longest = max(size_of(photograph))
     smallest = view.extractor.smallest_side([*settings.layers_of_content, *settings.layers_of_style])
     paintings = (fit_style(style, longest, smallest) for style in styles)
     return Objective.of(settings, settings.shares(len(styles)), photograph, paintings, view, area=area)
 
 
-def _size(image: Tensor) -> tuple[int, int]:
-    return image.shape[-2], image.shape[-1]
-
-
 def _view(extractor: Extractor, settings: Settings, photograph: Tensor, budget: Budget | None) -> View:
-    """Tiles where there is a budget that asks for them."""
     bf16 = settings.precision == "bf16"
     if budget is None:
         return Whole(extractor, bf16=bf16)
-    return Tiled(extractor, budget.tiling(*_size(photograph)), photograph.device, bf16=bf16)
+    return Tiled(extractor, budget.tiling(*size_of(photograph)), photograph.device, bf16=bf16)

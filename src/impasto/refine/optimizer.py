@@ -1,27 +1,28 @@
-"""The loop: two algorithms that descend on pixels, one signature.
+"""Two algorithms that descend on pixels, with one signature.
 
-Both keep every pixel in [0, 1] at every step, so that the picture that is saved is the one whose loss was measured.
-Both keep their state in plain tensors, so that a run can be stopped at any step and go on in the same bytes.
+Both keep every pixel in [0, 1] at every step, so that the picture that is saved is the one whose loss was measured, and
+their state in plain tensors, so that a run can be stopped at any step and resumed in the same bytes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from impasto.refine.pyramid import size_of
 from impasto.refine.space import IN_MEMORY, Space, Vector
 from impasto.refine.spectrum import LIMITS
 
 #: Adam's steps in pixel values (black is 0, white is 1): from the first to the last step of a scale.
 FIRST_RATE, LAST_RATE = 0.03, 0.006
 BETAS = (0.9, 0.99)
-#: L-BFGS forgets all older pairs after a step so much too long that the slope along it, from falling, has turned to
-#: rising at this share of what it was: its model of the curvature is of another place.
+#: L-BFGS forgets all older pairs after a step that overshoots: the slope along it rises at this share of what it fell.
 OVERSHOT = 0.6
-#: Stands in for a zero below a fraction line.
+#: Stands in for a zero in a denominator.
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -85,20 +86,15 @@ class State:
 
     image: Tensor
     age: int = 0
-    memory: AdamMemory | LbfgsMemory | None = field(default=None)
+    memory: AdamMemory | LbfgsMemory | None = None
 
     def grown(self, image: Tensor, space: Space = IN_MEMORY) -> State:
-        """The state at the next scale, where the picture is ``image``: what was learned is carried over.
+        """The state at the next scale, its picture ``image`` (1, 3, H, W) and its vectors in ``space``.
 
         The losses are means over positions: with n times as many pixels each has a gradient n times smaller.
-
-        Args:
-            image: (1, 3, H, W).
-            space: where the vectors of the next scale are.
         """
-        size = (image.shape[-2], image.shape[-1])
-        area = image.shape[-2] * image.shape[-1] / (self.image.shape[-2] * self.image.shape[-1])
-        return State(image, self.age, self.memory and self.memory.grown(space, size, area))
+        area = math.prod(size_of(image)) / math.prod(size_of(self.image))
+        return State(image, self.age, self.memory and self.memory.grown(space, size_of(image), area))
 
 
 def rate(step: int, steps: int) -> float:
@@ -111,9 +107,8 @@ def adam(state: State, gradient: Tensor, step_size: float, space: Space = IN_MEM
     """Adam (Kingma and Ba 2015, arXiv:1412.6980), projected to [0, 1] after every step."""
     age, known = state.age + 1, state.memory
     vectors = (known.first, known.second) if isinstance(known, AdamMemory) else ()
-    image, (first, second) = space.elementwise(
-        partial(_adam, age=age, step_size=step_size), state.image, gradient, vectors
-    )
+    rule = partial(_adam, age=age, step_size=step_size)
+    image, (first, second) = space.elementwise(rule, state.image, gradient, vectors)
     return State(image, age, AdamMemory(first, second))
 
 

@@ -96,6 +96,11 @@ class StoredMaps(_Stored):
             self._put((row * width + columns.start) * channels, line)
 
 
+def read_maps(maps: Tensor | StoredMaps, rows: slice, columns: slice) -> Tensor:
+    """A window of maps in memory, a view then, or on the disk."""
+    return maps.read(rows, columns) if isinstance(maps, StoredMaps) else maps[..., rows, columns]
+
+
 class StoredPile(_Stored):
     """Feature maps (1, C, h, w) of any sizes, the last ones in the first ones out."""
 
@@ -124,10 +129,7 @@ def _lines(maps: Tensor) -> Tensor:
 
 
 def _channels_last(lines: Tensor) -> Tensor:
-    """(h, w, C) as (1, C, h, w).
-
-    With a first axis made after permuting, torch would not see that this is channels last, and copy it before convolving.
-    """
+    """(h, w, C) as (1, C, h, w); only with the first axis added before does torch see channels last, and copy nothing."""
     return lines[None].permute(0, 3, 1, 2)
 
 

@@ -15,31 +15,27 @@ from torch import Tensor
 
 from impasto.features.extractor import channels_last
 from impasto.losses import SMALLEST_ENERGY, Normalization, content_loss, gram_matrix, style_loss, target_energy
-from impasto.refine.shelf import StoredMaps
+from impasto.refine.shelf import StoredMaps, read_maps
 from impasto.tiles import Tile
 
-#: The layer of terms that look at the picture itself. What is shown to them of a tile reaches one row and one column
-#: further, where there are any.
+#: The layer of terms that look at the picture itself. They see one more row and column of a tile, where there are any.
 PIXELS = "pixels"
 
 
 class Term(Protocol):
-    """One summand of the loss.
-
-    Attributes:
-        name: of the loss that it is part of: ``content``, ``style``, ``total variation``.
-        layer: whose maps it looks at, or :data:`PIXELS`.
-        weight: within the loss of that name.
-    """
+    """One summand of the loss."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The loss that it is part of: ``content``, ``style``, ``total variation``."""
 
     @property
-    def layer(self) -> str: ...
+    def layer(self) -> str:
+        """The layer whose maps it looks at, or :data:`PIXELS`."""
 
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float:
+        """Its factor within the loss of that name."""
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """What ``tile`` adds to the statistic, from its ``maps`` (1, C, h, w) in float32 or float64."""
@@ -121,8 +117,7 @@ class Content:
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """The tile's share of :func:`impasto.losses.content_loss`."""
-        place = tile.rows, tile.columns
-        target = self.target.read(*place) if isinstance(self.target, StoredMaps) else self.target[(..., *place)]
+        target = read_maps(self.target, tile.rows, tile.columns)
         energy = maps.new_tensor([max(self.energy, SMALLEST_ENERGY)])
         return content_loss(maps, target, self.normalization, metric=self.metric, energy=energy)
 
@@ -145,11 +140,9 @@ class TotalVariation:
         across = maps[..., :height, 1:] - maps[..., :height, :-1]
         down = maps[..., 1:, :width] - maps[..., :-1, :width]
         (rows, columns), channels = tile.size, maps.shape[1]
-        shares = (
-            across.square().sum() / (channels * rows * (columns - 1)),
-            down.square().sum() / (channels * (rows - 1) * columns),
-        )
-        return torch.stack(shares).sum()
+        across = across.square().sum() / (channels * rows * (columns - 1))
+        down = down.square().sum() / (channels * (rows - 1) * columns)
+        return torch.stack((across, down)).sum()
 
     def loss(self, statistic: Tensor) -> Tensor:
         """The statistic itself."""
