@@ -1,7 +1,6 @@
 """How much memory a refinement takes, and how small tiles have to be to keep it within a budget.
 
-All figures are bytes above those of an interpreter with torch loaded, on the CPU, measured as resident peaks. What a
-run without tiles takes grows with the picture; what a tile takes can be chosen.
+All figures are bytes above those of an interpreter with torch loaded, on the CPU, measured as resident peaks.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
 from impasto.images import Picture, fit_size
 from impasto.machine import machine_memory
-from impasto.refine.pyramid import fit, fit_style
+from impasto.refine.pyramid import fit, fit_style, size_of
 from impasto.refine.space import IN_MEMORY, ON_DISK, Space
 from impasto.settings import size_text
 
@@ -77,8 +76,8 @@ class Budget:
         pictures = [photograph, *styles, *([given] if given else [])]
         planes = [picture.tensor for picture in pictures] + [p.alpha for p in pictures if p.alpha is not None]
         breadth = max(min(style.tensor.shape[-2:]) / max(style.tensor.shape[-2:]) for style in styles)
-        own = (photograph.tensor.shape[-2], photograph.tensor.shape[-1])
-        return replace(self, held=sum(plane.nbytes for plane in planes), breadth=breadth, own=own)
+        held = sum(plane.nbytes for plane in planes)
+        return replace(self, held=held, breadth=breadth, own=size_of(photograph.tensor))
 
     def whole(self, height: int, width: int) -> bool:
         """Whether a picture of that size can be refined without tiles."""
@@ -94,10 +93,8 @@ class Budget:
         beside = BESIDE * vectors + VECTOR * self._painting(height, width)
         room = self.total - self._always() - beside
         costs = self._costs()
-        sides = [
-            max(SMALLEST, min(LARGEST, MULTIPLE * int((math.sqrt(max(room, 0) * TILE / cost) - 2 * reach) // MULTIPLE)))
-            for cost, reach in costs
-        ]
+        fitting = (math.sqrt(max(room, 0) * TILE / cost) - 2 * reach for cost, reach in costs)
+        sides = [max(SMALLEST, min(LARGEST, MULTIPLE * int(side // MULTIPLE))) for side in fitting]
         beginning = (BEGINNING + (self.own != (height, width))) * vectors
         least = self._always() + max(beside + _largest(costs, [SMALLEST] * len(costs), height, width), beginning)
         if self.total < least:
@@ -166,7 +163,7 @@ def limited(
     Raises:
         ImpastoError: the limit is too low.
     """
-    height, width = fit_size(*photograph.tensor.shape[-2:], size)
+    height, width = fit_size(*size_of(photograph.tensor), size)
     if budget.holding(photograph, styles, given).whole(height, width):
         return None, styles, given
     side = budget.extractor.smallest_side(budget.layers)

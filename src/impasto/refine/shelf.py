@@ -62,7 +62,7 @@ class StoredVector(_Stored):
     @classmethod
     def of(cls, tensor: Tensor) -> StoredVector:
         """A copy of ``tensor``."""
-        stored, flat = cls(tensor.shape, tensor.dtype, tensor.device), tensor.reshape(-1)
+        stored, flat = cls(tensor.shape, tensor.dtype, tensor.device), tensor.flatten()
         for start, stop in pieces(stored.count):
             stored.write(start, flat[start:stop])
         return stored
@@ -129,7 +129,8 @@ def _lines(maps: Tensor) -> Tensor:
 
 
 def _channels_last(lines: Tensor) -> Tensor:
-    """(h, w, C) as (1, C, h, w); only with the first axis added before does torch see channels last, and copy nothing."""
+    """(h, w, C) as (1, C, h, w)."""
+    # Only with the first axis added before does torch see that this is channels last, and need no copy.
     return lines[None].permute(0, 3, 1, 2)
 
 

@@ -38,7 +38,7 @@ STRIP = 256
 
 @dataclass
 class _Passed:
-    """A stage that was gone through: its input, and the maps of the tiles' windows, None if they are to be found anew."""
+    """A stage that was gone through: its input, and the maps of its tiles, None if they are to be found anew."""
 
     source: Tensor | StoredMaps
     maps: StoredPile | None = None
@@ -46,8 +46,6 @@ class _Passed:
 
 class Tiled:
     """Looks at a picture tile by tile, see :class:`impasto.refine.objective.View`.
-
-    Beside the image and its gradient, there is never more in memory than one tile with all that its way back needs.
 
     Args:
         extractor: where the features come from.
@@ -66,8 +64,7 @@ class Tiled:
         bf16: bool = False,
         kept_from: int = KEPT_FROM,
     ) -> None:
-        self.extractor, self.tiling, self.device, self.bf16 = extractor, tiling, device, bf16
-        self.kept_from = kept_from
+        self.extractor, self.tiling, self.device, self.bf16, self.kept_from = extractor, tiling, device, bf16, kept_from
         give_memory_back()
         self.resident = resident_memory()
 
@@ -105,7 +102,7 @@ class Tiled:
         return gradient, losses
 
     def _run(self, picture: Tensor, layers: Sequence[str], look: Look, *, keep: bool = True) -> list[_Passed]:
-        """Go through the stages without gradients, showing each tile of ``layers``; keep nothing if there is no way back."""
+        """Go through the stages without gradients, showing tiles of ``layers``; ``keep`` what the way back needs."""
         passed = [_Passed(picture)]
         stages = self.extractor.stages(layers)
         for number, stage in enumerate(stages):
@@ -121,9 +118,8 @@ class Tiled:
                         here.maps.push(maps)
                 if number + 1 < len(stages):
                     pooled = stage.pool(tile.inside(maps))
-                    if following is None:
-                        shape = (1, stage.widths[-1], height // 2, width // 2)
-                        following = StoredMaps(shape, pooled.dtype, self.device)
+                    shape = (1, stage.widths[-1], height // 2, width // 2)
+                    following = following or StoredMaps(shape, pooled.dtype, self.device)
                     following.write(*_pooled(tile), pooled)
                     del pooled
                 del maps
@@ -136,7 +132,7 @@ class Tiled:
         """A stage's convolutions and their maps, for the window of a tile."""
         steps = stage.walk(read_maps(source, *tile.window))
         while True:
-            # Around every step of its own: what is between them is the caller's.
+            # Around every step of its own: the caller runs between them.
             with torch.no_grad(), precision(self.device, self.bf16):
                 step = next(steps, None)
             if step is None:
@@ -149,8 +145,8 @@ class Tiled:
         stages = self.extractor.stages(objective.layers)
         if not stages:
             return torch.zeros_like(image)
-        for number in reversed(range(len(stages))):
-            stage, here = stages[number], passed.pop()
+        for number, stage in reversed(list(enumerate(stages))):
+            here = passed.pop()
             inner = _zeros_like(here.source)
             # What was kept last is had first.
             for tile in reversed(list(self._tiles(stage, number, size_of(here.source)))):
