@@ -19,8 +19,8 @@ GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # undoes what it takes of the variance
 class Weight(nn.Module):
     """A matrix or kernel with entries of order 1, scaled by its fan-in when it is used.
 
-    Without normalization layers, a step of Adam, as long for every entry, would change the output of a wide layer far
-    more than that of a narrow one (Karras et al. 2018, "equalized learning rate", arXiv:1710.10196).
+    Adam's steps, alike for all entries, would else change wide layers far more than narrow ones (Karras et al. 2018,
+    "equalized learning rate", arXiv:1710.10196).
 
     Args:
         shape: outputs, inputs and what a kernel has besides.
