@@ -53,12 +53,12 @@ def find_model(name: str | None) -> Model:
 
 
 def load_painter(model: Model, runtime: str = "torch", device: str = "auto") -> tuple[Painter, Device]:
-    """The network, ready to paint, and the device that it computes on.
+    """The network, ready to paint, and the device that it computes on; onnxruntime computes on the CPU.
 
     Args:
         model: from :func:`find_model`: a safetensors file, or an ONNX file for onnxruntime.
         runtime: ``torch`` or ``onnx``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; onnxruntime computes on the CPU.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Raises:
         ImpastoError: a file that cannot be used, or a device that is not there.

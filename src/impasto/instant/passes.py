@@ -88,7 +88,7 @@ def one_pass(
     tile: int = TILE,
     after_tile: Callable[[int, int], None] = lambda done, tiles: None,
 ) -> Tensor:
-    """Paint a picture of any size.
+    """The output (1, 3, H, W), sRGB in [0, 1], on the CPU, from a content of any size.
 
     Args:
         painter: paints.
@@ -98,9 +98,6 @@ def one_pass(
         seed: of the grain.
         tile: side of a tile; a picture no larger than a tile with its surroundings is painted at once.
         after_tile: is told how many tiles are done, and of how many.
-
-    Returns:
-        The output (1, 3, H, W), sRGB in [0, 1], on the CPU.
     """
     top, left = grain_corner(seed)
     if _at_once(content, painter.margin, tile):

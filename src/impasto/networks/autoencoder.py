@@ -1,18 +1,17 @@
 """The auto-encoder: a photograph and any painting in, the photograph painted out, in one pass.
 
-* :meth:`AutoEncoder.encode_style` makes a picture's :class:`Code`, the moments of its colors and of its features at
-  five scales, of content and style alike. ``strength`` blends the content's code into the style's.
-* :meth:`AutoEncoder.paint` paints a content or a tile of it. Of the whole picture it needs the codes alone, as there are
-  no normalization layers. They act in two ways: features are transported to the moments of the style (as in Huang and
-  Belongie 2017, arXiv:1703.06868, with covariances in place of variances), and a perceptron modulates the decoder's
-  convolutions (Perez et al. 2018, "FiLM", arXiv:1709.07871).
+:meth:`AutoEncoder.encode_style` makes a picture's :class:`Code`, the moments of its colors and of its features at five
+scales, for content and style alike; ``strength`` blends the one code into the other. :meth:`AutoEncoder.paint` paints a
+content or a tile of it, and needs of the whole picture the codes alone, as there are no normalization layers. The codes
+act in two ways: features are transported to the moments of the style (Huang and Belongie 2017, arXiv:1703.06868, but
+with covariances), and a perceptron modulates the decoder's convolutions (Perez et al. 2018, "FiLM", arXiv:1709.07871).
 
 On plain grounds all features are alike, and a network can paint no strokes. So every scale of the decoder gets noise,
 the grain, as much as the style asks for (as in Ulyanov et al. 2016, arXiv:1603.03417), the same for the same seed.
 
-The plain network decodes the two deepest scales, 1/8 and 1/16 of the side. The residual one connects encoder and decoder
-at every scale, by transported features alone so that the content's style stays behind, and paints a bounded change of the
-color-matched content. Untrained, both return the content in the style's colors, the plain one blurred.
+The plain network decodes the two deepest scales, 1/8 and 1/16 of the side. The residual one connects encoder and
+decoder at every scale, with transported features so that the content's style stays behind, and paints a bounded change
+of the color-matched content. Untrained, both return the content in the style's colors, the plain one blurred.
 """
 
 from __future__ import annotations
@@ -28,19 +27,7 @@ from torch.nn import functional as F
 
 from impasto.files.cards import Filed
 from impasto.networks.grain import cut_grain, noise
-from impasto.networks.layers import (
-    GAIN,
-    MULTIPLE,
-    SLOPE,
-    Block,
-    Convolution,
-    Linear,
-    Weight,
-    apply_map,
-    clamp,
-    enlarge,
-    pad,
-)
+from impasto.networks.layers import MULTIPLE, SLOPE, Block, Convolution, Linear, Weight, apply_map, clamp, enlarge, pad
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
 
 #: Three channels can do with a small ridge, and the little color of grayish pictures has to.
@@ -51,12 +38,7 @@ DEEP = 3
 
 
 class Code(NamedTuple):
-    """What the network knows of a whole picture.
-
-    Attributes:
-        color: moments of its pixels, (B, 3) and (B, 3, 3).
-        features: moments of its features at every scale S, (B, S, K) and (B, S, K, K).
-    """
+    """Moments of a picture's pixels, (B, 3) and (B, 3, 3), and of its features at S scales, (B, S, K), (B, S, K, K)."""
 
     color: Moments
     features: Moments
@@ -116,7 +98,7 @@ class AutoEncoder(
         self.widen = nn.ModuleList(Weight(wide, wider, 1, 1) for wide, wider in pairwise(widths))
         numbers = 2 * (3 + 3 + 2 * scales * shared)
         self.read = nn.Sequential(
-            Linear(numbers, hints, GAIN), nn.LeakyReLU(SLOPE), Linear(hints, hints, GAIN), nn.LeakyReLU(SLOPE)
+            Linear(numbers, hints), nn.LeakyReLU(SLOPE), Linear(hints, hints), nn.LeakyReLU(SLOPE)
         )
         sizes = zip(widths, depths, strict=True)
         self.blocks = nn.ModuleList(nn.ModuleList(Block(width, hints) for _ in range(depth)) for width, depth in sizes)
@@ -201,10 +183,7 @@ class AutoEncoder(
     def render(
         self, content: Tensor, maps: list[Tensor], own: Code, style: Code, strength: float | Tensor, grain: Tensor
     ) -> Tensor:
-        """The output before it is clamped, from a content (H and W multiples of 16), its features, code and grain.
-
-        As in :meth:`decode`, ``maps`` is empty afterwards.
-        """
+        """:meth:`paint` without clamping, from H and W multiples of 16; ``maps`` is empty afterwards."""
         target = blend_codes(own, style, strength)
         with full_precision(content):
             color = transport(own.color, target.color, COLOR_RIDGE)
@@ -235,16 +214,13 @@ class AutoEncoder(
         return hint
 
     def decode(self, maps: list[Tensor], exchange: tuple[Tensor, Tensor], hint: Tensor, grain: Tensor) -> Tensor:
-        """From the content's maps, and the map that carries each scale to the style, to the change (B, 3, H, W).
-
-        ``maps`` is empty afterwards: the finest are large, and each is let go as soon as it has been used.
-        """
+        """The change (B, 3, H, W), from the content's maps and the affine ones that carry each scale to the style."""
         grains = [grain.to(hint.dtype)]
         for _ in maps[1:]:  # Of variance 1, like the first: the sum of four, halved.
             grains.append(2 * F.avg_pool2d(grains[-1], 2))
         hidden: Tensor | None = None
         for scale in reversed(range(len(maps))):
-            own = maps.pop()
+            own = maps.pop()  # The finest are large: each is let go as soon as it has been used.
             if hidden is not None:
                 hidden = enlarge(F.conv2d(hidden, self.widen[scale]()))
             if str(scale) in self.take:

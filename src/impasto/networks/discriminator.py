@@ -22,10 +22,7 @@ class DownBlock(nn.Module):
 
     The kernel is a multiple of the stride, so that all pixels weigh the same in the gradient.
 
-    Args:
-        inputs: channels.
-        outputs: channels.
-        spectral: normalize the weights spectrally; not needed where the loss bounds the gradient itself.
+    ``spectral`` normalizes the weights; where the loss bounds the gradient itself, that is not needed.
     """
 
     def __init__(self, inputs: int, outputs: int, *, spectral: bool = True) -> None:

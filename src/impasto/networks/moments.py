@@ -23,12 +23,7 @@ ITERATIONS = 18
 
 
 class Moments(NamedTuple):
-    """First and second moments of a set of feature vectors.
-
-    Attributes:
-        mean: (..., C).
-        covariance: (..., C, C), the biased estimate.
-    """
+    """The mean (..., C) and covariance (..., C, C; the biased estimate) of a set of feature vectors."""
 
     mean: Tensor
     covariance: Tensor

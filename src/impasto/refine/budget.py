@@ -20,7 +20,7 @@ from impasto.settings import size_text
 
 #: One vector of the optimizer: three numbers of four bytes a pixel.
 VECTOR = 12
-#: What there is whatever the size: code, kernels' scratch, and holes between blocks.
+#: Whatever the size: code, kernels' scratch, and holes between blocks.
 BASE = 160 * 2**20
 #: A pixel of a run without tiles: maps, their gradients, and what L-BFGS remembers. A painting's costs the share LOOK.
 PIXEL, LOOK = 4500, 0.5
@@ -75,8 +75,8 @@ class Budget:
         """The budget with these pictures in memory."""
         pictures = [photograph, *styles, *([given] if given else [])]
         planes = [picture.tensor for picture in pictures] + [p.alpha for p in pictures if p.alpha is not None]
-        breadth = max(min(style.tensor.shape[-2:]) / max(style.tensor.shape[-2:]) for style in styles)
-        held = sum(plane.nbytes for plane in planes)
+        held, sizes = sum(plane.nbytes for plane in planes), [size_of(style.tensor) for style in styles]
+        breadth = max(min(size) / max(size) for size in sizes)
         return replace(self, held=held, breadth=breadth, own=size_of(photograph.tensor))
 
     def whole(self, height: int, width: int) -> bool:
@@ -149,16 +149,9 @@ def memory_limit(limit: str | int | None, device: str) -> int | None:
 def limited(
     budget: Budget, size: int, photograph: Picture, styles: list[Picture], given: Picture | None
 ) -> tuple[Budget | None, list[Picture], Picture | None]:
-    """The budget of a run with these pictures, and the pictures no larger than it needs them.
+    """The budget of a run from these pictures to ``size``, and the pictures no larger than it needs them.
 
     No budget, and the pictures as they were, where the whole run stays within it without tiles.
-
-    Args:
-        budget: of the run, without pictures.
-        size: longest side of the finished picture.
-        photograph: as it was read.
-        styles: the paintings.
-        given: the picture that the run begins with, if there is one.
 
     Raises:
         ImpastoError: the limit is too low.

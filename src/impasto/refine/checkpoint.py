@@ -77,13 +77,7 @@ def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
 def read_checkpoint(
     path: Path, recipe: str, device: str, space_of: Callable[[int], Space] = lambda level: IN_MEMORY
 ) -> Position:
-    """The position in the file.
-
-    Args:
-        path: the file.
-        recipe: of the run that goes on.
-        device: where the tensors are wanted.
-        space_of: where vectors are, at a scale.
+    """The position of the run of ``recipe``: tensors on ``device``, vectors where ``space_of`` its level says.
 
     Raises:
         ImpastoError: the file is damaged, or belongs to a run of another recipe.

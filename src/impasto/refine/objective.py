@@ -61,20 +61,12 @@ class Objective:
 
     @classmethod
     def of(
-        cls,
-        settings: Settings,
-        shares: Sequence[float],
-        content: Tensor,
-        styles: Iterable[Tensor],
-        view: View,
-        *,
-        area: float = 1.0,
+        cls, settings: Settings, content: Tensor, styles: Iterable[Tensor], view: View, *, area: float = 1.0
     ) -> Objective:
         """The objective of Gatys et al. 2015 at one scale.
 
         Args:
             settings: what weighs how much.
-            shares: of the paintings, 1 in all.
             content: the photograph at this scale (1, 3, h, w).
             styles: the paintings (1, 3, h', w'), longer sides as long as the output's, asked for one after the other.
             view: looks at pictures.
@@ -87,7 +79,7 @@ class Objective:
             "style": 1.0,
             "total variation": settings.tv_weight,
         }
-        terms: list[Term] = [*_content_terms(settings, content, view), *_style_terms(settings, shares, styles, view)]
+        terms: list[Term] = [*_content_terms(settings, content, view), *_style_terms(settings, styles, view)]
         if settings.tv_weight:
             terms.append(TotalVariation())
         return cls(terms, factors, view)
@@ -112,12 +104,7 @@ class Objective:
 
 
 class Whole:
-    """Looks at a picture at once.
-
-    Args:
-        extractor: where the features come from.
-        bf16: run it in bfloat16.
-    """
+    """Looks at a picture at once, with an extractor that may run in bfloat16."""
 
     def __init__(self, extractor: Extractor, *, bf16: bool = False) -> None:
         self.extractor, self.bf16 = extractor, bf16
@@ -176,7 +163,7 @@ def _content_terms(settings: Settings, content: Tensor, view: View) -> list[Term
     ]
 
 
-def _style_terms(settings: Settings, shares: Sequence[float], styles: Iterable[Tensor], view: View) -> list[Term]:
+def _style_terms(settings: Settings, styles: Iterable[Tensor], view: View) -> list[Term]:
     weights, extractor = settings.layers_of_style, view.extractor
     grams: dict[str, list[Tensor]] = {layer: [] for layer in weights}
     for style in styles:
@@ -184,7 +171,7 @@ def _style_terms(settings: Settings, shares: Sequence[float], styles: Iterable[T
         view.show(style, list(weights), lambda layer, tile, maps: add_share(sums, layer, gram_share(maps, tile)))  # noqa: B023
         for layer, gram in sums.items():
             grams[layer].append(gram.to(style))
-    targets = {layer: blend_grams(found, list(shares)) for layer, found in grams.items()}
+    targets = {layer: blend_grams(found, list(settings.shares(len(found)))) for layer, found in grams.items()}
     return [
         Gram(layer, weight, targets[layer], settings.normalization, extractor.channels(layer), extractor.metric(layer))
         for layer, weight in weights.items()

@@ -55,7 +55,7 @@ class LbfgsMemory:
         pairs: oldest first.
         image: the last picture; None after a change of scale.
         gradient: there.
-        spectrum: what :mod:`impasto.refine.spectrum` knows of the curvature; None as long as it knows nothing.
+        spectrum: of :func:`impasto.refine.spectrum.accumulate`; None before the first pair.
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -65,24 +65,17 @@ class LbfgsMemory:
 
     def grown(self, space: Space, size: tuple[int, int], area: float) -> LbfgsMemory:
         """At the next scale, see :meth:`State.grown`; the last picture and its spectrum are of the old one."""
-        kept = []
+        pairs: tuple[Pair, ...] = ()
         for pair in self.pairs[-space.history :]:
             s, y = space.enlarged(pair.s, size, 1), space.enlarged(pair.y, size, area)
-            curvature = space.dot(s, y)
-            if curvature > 0:  # Enlarging may turn it negative: no guide.
-                kept.append(Pair(s, y, torch.tensor(curvature, dtype=torch.float32)))
-        return LbfgsMemory(tuple(kept))
+            if (curvature := space.dot(s, y)) > 0:  # Enlarging may turn it negative: no guide.
+                pairs += (Pair(s, y, torch.tensor(curvature, dtype=torch.float32)),)
+        return LbfgsMemory(pairs)
 
 
 @dataclass
 class State:
-    """The picture and what the optimizer remembers.
-
-    Attributes:
-        image: (1, 3, h, w) in [0, 1].
-        age: steps taken since the optimizer last started from nothing.
-        memory: None before the first step.
-    """
+    """The picture (1, 3, h, w) in [0, 1], the steps taken, and what the optimizer remembers after the first one."""
 
     image: Tensor
     age: int = 0
@@ -133,9 +126,8 @@ def lbfgs(
 ) -> State:
     """L-BFGS (Liu and Nocedal 1989), projected to [0, 1], without a line search, its H₀ from :mod:`spectrum`.
 
-    Torch's own optimizer takes a first step of 1 / ‖g‖₁ over all pixels together, which at a million pixels is no step
-    at all. Here the first step moves the average pixel by ``step_size``, and the curvature then sets the length.
-    ``limit`` is that of :func:`impasto.refine.spectrum.precondition`.
+    The first step moves the average pixel by ``step_size``, and the curvature then sets the length: torch's own first
+    step, 1 / ‖g‖₁ over all pixels together, hardly moves a large picture. For ``limit`` see ``spectrum.LIMITS``.
     """
     memory = _remember(state, gradient, space)
     # A pixel at the edge of the range that wants to leave it stays out of the model.

@@ -47,16 +47,13 @@ def fit(image: Tensor, longest: int) -> Tensor:
 
 
 def fit_style(style: Tensor, longest: int, smallest: int) -> Tensor:
-    """The painting with its longer side ``longest`` pixels long.
-
-    Longer, if it is so narrow that its shorter side would have less than ``smallest`` pixels.
-    """
-    height, width = style.shape[-2:]
-    return fit(style, max(longest, math.ceil(smallest * max(height, width) / min(height, width))))
+    """The painting with its longer side ``longest`` pixels long, or longer if the shorter one is below ``smallest``."""
+    sides = size_of(style)
+    return fit(style, max(longest, math.ceil(smallest * max(sides) / min(sides))))
 
 
 def default_steps(longest: int) -> int:
-    """How many steps pay at a scale: many where they are cheap and the picture is found, few where they are dear."""
+    """How many steps pay at a scale: many where they are cheap, few where they are dear."""
     return round(float(np.interp(math.log2(longest), [math.log2(side) for side in STEPS], list(STEPS.values()))))
 
 
@@ -106,16 +103,13 @@ def hybrid_plan(size: int, steps: int | None = None, smallest: int = 1) -> tuple
 
 
 def enlarge(image: Tensor, coarse_content: Tensor, content: Tensor, detail: float) -> Tensor:
-    """The picture at the next scale.
-
-    The photograph's own detail that is finer than the old pixels is laid over the enlarged picture, as steps at the new
-    scale are too dear to spend on drawing it.
+    """The picture at the next scale: enlarged, with the photograph's detail that is finer than the old pixels over it.
 
     Args:
         image: the picture so far (1, 3, h, w).
         coarse_content: the photograph at the old scale (1, 3, h, w).
         content: the photograph at the new scale (1, 3, H, W).
-        detail: how much of the photograph's detail, 0 to 1.
+        detail: how much of the photograph's detail, 0 to 1. Drawing it anew would take more steps than there are.
     """
     # In place, as pictures may be large; but for one that has the size already, which is not ours to change.
     larger, blurred = (

@@ -36,7 +36,6 @@ class _Stored:
         self.shape, self.dtype, self.device = torch.Size(shape), dtype, device
         self.count = self.shape.numel()
         with _roomy():
-            # Open as long as this lives.
             self._file: IO[bytes] = tempfile.TemporaryFile(dir=_folder(), buffering=0, prefix="impasto-")  # noqa: SIM115
             self._file.truncate(self.count * dtype.itemsize)
 

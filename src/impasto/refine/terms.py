@@ -1,8 +1,8 @@
 """Every term of the loss: a statistic that adds up over tiles of a layer's maps, and a function of it.
 
-The whole picture is one tile, a picture larger than memory is many; a term is the same for both. Its statistic is the
-sum of what :meth:`Term.look` finds in each tile, and the gradient for a tile follows from the derivative of the loss by
-that sum. A new loss is one class here and one word in :mod:`impasto.settings`.
+The whole picture is one tile, a picture larger than memory is many. A statistic is the sum of what :meth:`Term.look`
+finds in each tile, and a tile's gradient follows from the derivative of the loss by that sum. A new loss is one class
+here and one word in :mod:`impasto.settings`.
 """
 
 from __future__ import annotations
@@ -49,10 +49,7 @@ class Gram:
     """Style: the distance of Gram matrices, of the whole picture or under masks (Gatys et al. 2017, arXiv:1611.07865).
 
     Attributes:
-        layer: see :class:`Term`.
-        weight: w_l of the article.
         target: Gram matrix A / M (1, N, N) of the style; (R, N, N) with masks, one for each.
-        normalization: see :mod:`impasto.losses`.
         channels: N of the article, where it is not the size of the matrices.
         metric: see :meth:`impasto.features.extractor.Extractor.metric`.
         masks: weights (R, 1, H, W) of the positions of the layer, from 0 up; None where all count the same.
@@ -99,11 +96,8 @@ class Content:
     """Content: the distance of feature maps.
 
     Attributes:
-        layer: see :class:`Term`.
-        weight: of the layer.
         target: the photograph's maps (1, N, H, W), in memory or on the disk.
         energy: Σ P² of the relative normalization.
-        normalization: see :mod:`impasto.losses`.
         metric: see :meth:`impasto.features.extractor.Extractor.metric`.
     """
 

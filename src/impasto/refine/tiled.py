@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -175,8 +174,8 @@ class Tiled:
         return outer
 
     def _tiles(self, stage: Stage, number: int, size: tuple[int, int]) -> Iterator[Tile]:
-        parts = partial(even_parts, side=self.tiling.sides[number])
-        return cut(parts(size[0]), parts(size[1]), stage.reach, size)
+        rows, columns = (even_parts(length, self.tiling.sides[number]) for length in size)
+        return cut(rows, columns, stage.reach, size)
 
     def _way_back(self, stage: Stage, here: _Passed, tile: Tile) -> Iterator[tuple[str, Tensor]]:
         """A stage's convolutions and their maps, for the window of a tile, from the last one to the first."""
@@ -205,7 +204,7 @@ def _zeros_like(source: Tensor | StoredMaps) -> Tensor | StoredMaps:
 
 
 def _put(target: Tensor | StoredMaps, tile: Tile, gradient: Tensor) -> None:
-    """Add a tile's gradient for its window. Windows overlap: each position gets its share from several tiles."""
+    """Add a tile's gradient for its window; windows overlap."""
     if isinstance(target, StoredMaps):
         target.write(*tile.window, target.read(*tile.window) + gradient)
     else:
