@@ -1,7 +1,4 @@
-"""Make settings.md, the reference of all settings, from the fields of ``Settings`` and ``Job``.
-
-    python docs/make_reference.py
-"""
+"""Make settings.md, the reference of all settings, from the fields of ``Settings`` and ``Job``."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ def page() -> str:
 def row(item: Any, hint: Any, facts: Any) -> str:
     """A line of the table."""
     methods = "all" if facts.methods == set(METHODS) else ", ".join(m for m in METHODS if m in facts.methods)
-    default = "" if item.default is None else f"`{str(item.default).lower() if item.default is False else item.default}`"
+    default = {None: "", False: "`false`"}.get(item.default, f"`{item.default}`")
     text = ImpastoError(facts.help).spelled(spell)
     shape = facts.metavar.replace("|", ", ") if facts.metavar else values(hint)
     return f"| `{spell(item.name)}` | {shape} | {default} | {methods} | {text} |"

@@ -310,7 +310,7 @@ class TestMaxMemory:
     def test_almost_the_picture_of_a_machine_with_enough(
         self, paint: Stylize, monkeypatch: pytest.MonkeyPatch, algorithm: str
     ) -> None:
-        monkeypatch.setattr(space.Strips, "history", space.HISTORY)
+        monkeypatch.setattr(type(space.ON_DISK), "history", space.HISTORY)
         whole = paint(max_memory=None, optimizer=algorithm)
         tiled = paint(optimizer=algorithm)
         assert not torch.equal(tiled.tensor, whole.tensor), "else nothing was tiled"

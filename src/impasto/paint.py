@@ -27,7 +27,7 @@ from impasto.machine import keep_freed_memory, own_torch, resolve_device, resolv
 from impasto.networks.layers import MULTIPLE
 from impasto.painting import Painting
 from impasto.recipe import Input, Recipe
-from impasto.refine.budget import Budget, limited, space_for
+from impasto.refine.budget import Budget, limited, memory_limit, space_for
 from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
 from impasto.refine.descend import descend
 from impasto.refine.pyramid import Scale, fit, fit_style, hybrid_plan, plan
@@ -352,10 +352,11 @@ class Refinement(Run):
 
     def _limit(self, device: str, layers: Sequence[str]) -> None:
         """Keep the run within its memory: a budget, and pictures no larger than it needs them."""
-        size = self.settings.size
-        self.budget, self.pictures, self.given = limited(
-            self.settings.max_memory, device, self.photograph, self.pictures, self.given, size, self.extractor, layers
-        )
+        size, total = self.settings.size, memory_limit(self.settings.max_memory, device)
+        if total is None:
+            return
+        budget = Budget(total, self.extractor, layers)
+        self.budget, self.pictures, self.given = limited(budget, size, self.photograph, self.pictures, self.given)
         if self.budget is not None and self.settings.max_memory is None:
             self.notices.append(
                 f"{size} pixels take more memory than this machine has at once: refined in tiles, "

@@ -29,8 +29,7 @@ def objective(
     **settings: object,
 ) -> Objective:
     chosen = Settings.check(settings)
-    shares = chosen.shares(len(styles))
-    return Objective.of(chosen, shares, content, styles, Whole(extractor, bf16=bf16), area=area)
+    return Objective.of(chosen, content, styles, Whole(extractor, bf16=bf16), area=area)
 
 
 @pytest.mark.parametrize("normalization", ["relative", "gatys"])

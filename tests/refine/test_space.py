@@ -8,15 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto.refine import shelf
 from impasto.refine.optimizer import LbfgsMemory, State, adam, lbfgs, rate
 from impasto.refine.shelf import StoredVector
-from impasto.refine.space import FARTHEST, IN_MEMORY, Strips
+from impasto.refine.space import FARTHEST, IN_MEMORY, ON_DISK
 from impasto.refine.spectrum import accumulate, precondition
 
 from .conftest import tensor_of, tensors_of
 
-#: Many pieces, and a last one that is not full.
-ON_DISK = Strips(500)
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many pieces, and a last one that is not full."""
+    monkeypatch.setattr(shelf, "PIECE", 500)
 
 
 def noise(seed: int, height: int = 26, width: int = 37) -> Tensor:

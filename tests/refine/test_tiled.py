@@ -58,7 +58,7 @@ def tiled(
 ) -> Objective:
     chosen = Settings.check(settings)
     view = Tiled(extractor, Tiling(sides, spare), content.device, bf16=bf16, kept_from=kept_from)
-    return Objective.of(chosen, chosen.shares(len(styles)), content, styles, view, area=area)
+    return Objective.of(chosen, content, styles, view, area=area)
 
 
 def untiled(
@@ -72,7 +72,7 @@ def untiled(
 ) -> Objective:
     chosen = Settings.check(settings)
     view = Whole(extractor, bf16=bf16)
-    return Objective.of(chosen, chosen.shares(len(styles)), content, styles, view, area=area)
+    return Objective.of(chosen, content, styles, view, area=area)
 
 
 def by_definition(

@@ -21,12 +21,7 @@ from impasto.recipe import Input
 
 @dataclass(frozen=True)
 class Model:
-    """A file of weights, found.
-
-    Attributes:
-        path: where it lies.
-        input: for the recipe; the network of the package has no name there.
-    """
+    """A file of weights, and what the recipe says of it: the network of the package has no name there."""
 
     path: Path
     input: Input
@@ -58,12 +53,12 @@ def find_model(name: str | None) -> Model:
 
 
 def load_painter(model: Model, runtime: str = "torch", device: str = "auto") -> tuple[Painter, Device]:
-    """The network, ready to paint, and the device that it computes on.
+    """The network, ready to paint, and the device that it computes on; onnxruntime computes on the CPU.
 
     Args:
         model: from :func:`find_model`: a safetensors file, or an ONNX file for onnxruntime.
         runtime: ``torch`` or ``onnx``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; onnxruntime computes on the CPU.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Raises:
         ImpastoError: a file that cannot be used, or a device that is not there.
@@ -82,12 +77,7 @@ def load_painter(model: Model, runtime: str = "torch", device: str = "auto") -> 
 
 
 class TorchPainter:
-    """A network that torch computes; takes and gives images on the CPU.
-
-    Args:
-        network: from a file.
-        device: where it computes.
-    """
+    """A network that torch computes on ``device``; takes and gives images on the CPU."""
 
     def __init__(self, network: AutoEncoder, device: str = "cpu") -> None:
         self.network, self.device = network.eval().requires_grad_(False).to(device), device
@@ -101,7 +91,8 @@ class TorchPainter:
     @torch.no_grad()
     def join(self, color: Moments, scales: Sequence[Moments]) -> Code:
         """The code of a picture, from moments."""
-        return self.network.join(*(_on(self.device, color), [_on(self.device, pair) for pair in scales]))
+        here, *others = (Moments(*(part.to(self.device) for part in pair)) for pair in (color, *scales))
+        return self.network.join(here, others)
 
     @torch.no_grad()
     def encode(self, image: Tensor) -> Code:
@@ -110,16 +101,7 @@ class TorchPainter:
 
     @torch.no_grad()
     def paint(
-        self,
-        content: Tensor,
-        style: Code,
-        strength: float,
-        content_code: Code | None = None,
-        corner: tuple[int, int] = (0, 0),
+        self, content: Tensor, style: Code, strength: float, own: Code | None = None, corner: tuple[int, int] = (0, 0)
     ) -> Tensor:
-        """Paint a whole picture, or the tile at ``corner`` (row, column) of one that has ``content_code``."""
-        return self.network.paint(content.to(self.device), style, strength, content_code, corner).cpu()
-
-
-def _on(device: str, pair: Moments) -> Moments:
-    return Moments(*(part.to(device) for part in pair))
+        """See :meth:`impasto.instant.passes.Painter.paint`."""
+        return self.network.paint(content.to(self.device), style, strength, own, corner).cpu()

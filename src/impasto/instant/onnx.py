@@ -1,9 +1,8 @@
 """The network as an ONNX file, and onnxruntime in place of torch.
 
 The file holds one graph, from ``content``, ``style`` and ``strength`` to ``output``, for any program that reads ONNX.
-Some values inside have names too: the maps of the style, the moments of its pixels and maps, both codes, the grain.
-impasto cuts the graph there, into the pieces that tiles need: features, the code of given moments, and the painting of
-a tile whose codes and grain are known.
+Values inside have names too: the style's maps and moments, both codes, the grain. There impasto cuts the graph into the
+pieces that tiles need: features, the code of given moments, the painting of a tile whose codes and grain are known.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 FORMAT = "impasto-autoencoder-onnx-1"
 OPSET = 17
-
 MISSING = "ONNX files need onnx and onnxruntime: pip install 'impasto[onnx]'"
 
 
@@ -154,70 +151,43 @@ class OnnxPainter:
         self.maps, self.statistics = inner_names(self.scales)
         self.noise = noise()
         self.pieces = onnx.utils.Extractor(model)
-
-    def session(self, inputs: list[str], output: list[str], *, tiles: bool = False) -> InferenceSession:
-        """The piece of the graph between these values, ready to run; for ``tiles`` it keeps no memory between runs."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.enable_cpu_mem_arena = not tiles
-        piece = self.pieces.extract_model(inputs, output).SerializeToString()
-        return onnxruntime.InferenceSession(piece, options, providers=["CPUExecutionProvider"])
-
-    # Most pictures need two of the five.
-    @cached_property
-    def _features(self) -> InferenceSession:
-        return self.session(["style"], self.maps, tiles=True)
-
-    @cached_property
-    def _join(self) -> InferenceSession:
-        return self.session(self.statistics, ["style_code"])
-
-    @cached_property
-    def _encode(self) -> InferenceSession:
-        return self.session(["style"], ["style_code"])
-
-    @cached_property
-    def _paint(self) -> InferenceSession:
-        return self.session(["content", "style_code", "strength"], ["output"])
-
-    @cached_property
-    def _paint_tile(self) -> InferenceSession:
-        return self.session(["content", "content_code", "style_code", "strength", "grain"], ["output"], tiles=True)
+        self.sessions: dict[tuple[str, ...], InferenceSession] = {}
 
     def features(self, image: Tensor) -> Sequence[Tensor]:
         """Feature maps."""
-        return _run(self._features, style=pad(image))
+        return self._run({"style": pad(image)}, self.maps, tiles=True)
 
     def join(self, color: Moments, scales: Sequence[Moments]) -> Code:
         """The code of a picture, from moments."""
         parts = [part for pair in (color, *scales) for part in pair]
-        return self._code(_run(self._join, **dict(zip(self.statistics, parts, strict=True))))
+        return self._code(dict(zip(self.statistics, parts, strict=True)))
 
     def encode(self, image: Tensor) -> Code:
         """The code of a whole picture."""
-        return self._code(_run(self._encode, style=image))
+        return self._code({"style": image})
 
     def paint(
-        self,
-        content: Tensor,
-        style: Code,
-        strength: float,
-        content_code: Code | None = None,
-        corner: tuple[int, int] = (0, 0),
+        self, content: Tensor, style: Code, strength: float, own: Code | None = None, corner: tuple[int, int] = (0, 0)
     ) -> Tensor:
-        """Paint a whole picture, or the tile at ``corner`` (row, column) of one that has ``content_code``."""
+        """See :meth:`impasto.instant.passes.Painter.paint`."""
         given = {"content": content, "style_code": flatten(style), "strength": torch.tensor([strength])}
-        if content_code is None:
-            return _run(self._paint, **given)[0]
-        given["grain"] = cut_grain(self.noise, pad(content), corner)
-        return _run(self._paint_tile, content_code=flatten(content_code), **given)[0]
+        if own is not None:
+            given |= {"content_code": flatten(own), "grain": cut_grain(self.noise, pad(content), corner)}
+        return self._run(given, ["output"], tiles=own is not None)[0]
 
-    def _code(self, outputs: Sequence[Tensor]) -> Code:
-        return unflatten(outputs[0], self.scales, self.shared)
+    def _code(self, given: dict[str, Tensor]) -> Code:
+        return unflatten(self._run(given, ["style_code"])[0], self.scales, self.shared)
 
+    def _run(self, given: dict[str, Tensor], wanted: list[str], *, tiles: bool = False) -> list[Tensor]:
+        """Run the piece of the graph between these values; for ``tiles`` it keeps no memory between runs."""
+        import onnxruntime
 
-def _run(session: InferenceSession, **inputs: Tensor) -> list[Tensor]:
-    feeds: dict[str, Any] = {name: np.ascontiguousarray(value.float().numpy()) for name, value in inputs.items()}
-    return [torch.from_numpy(output) for output in session.run(None, feeds)]
+        key = (*given, *wanted)
+        if key not in self.sessions:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = torch.get_num_threads()
+            options.enable_cpu_mem_arena = not tiles
+            piece = self.pieces.extract_model(list(given), wanted).SerializeToString()
+            self.sessions[key] = onnxruntime.InferenceSession(piece, options, providers=["CPUExecutionProvider"])
+        feeds = {name: np.ascontiguousarray(value.float().numpy()) for name, value in given.items()}
+        return [torch.from_numpy(output) for output in self.sessions[key].run(None, feeds)]

@@ -1,8 +1,8 @@
 """Pictures of any size in bounded memory, without seams.
 
-A tile is painted together with the surroundings that its output depends on, and these are cut off again. Besides its
-surroundings a tile needs to know two codes, which belong to the whole picture: they are made first, from moments summed
-over the tiles. So the picture is the one that a machine with enough memory would have painted at once.
+A tile is painted together with the surroundings that its output depends on, and these are cut off again. The two codes
+that it needs belong to the whole picture and are made first, from moments summed over the tiles. So the picture is the
+one that a machine with enough memory would have painted at once.
 """
 
 from __future__ import annotations
@@ -25,15 +25,13 @@ TILE = 768
 
 
 class Painter(Protocol):
-    """A network in whatever computes it; images (1, 3, H, W) in [0, 1] in and out, of any size."""
+    """A network in whatever computes it; images (1, 3, H, W) in [0, 1] in and out, of any size.
 
-    @property
-    def margin(self) -> int:
-        """As :attr:`impasto.networks.autoencoder.AutoEncoder.margin`."""
+    ``margin`` and ``sight`` are those of :class:`impasto.networks.autoencoder.AutoEncoder`.
+    """
 
-    @property
-    def sight(self) -> int:
-        """As :attr:`impasto.networks.autoencoder.AutoEncoder.sight`."""
+    margin: int
+    sight: int
 
     def features(self, image: Tensor) -> Sequence[Tensor]:
         """Feature maps, (1, C, h / 2ˢ, w / 2ˢ) where h and w are the sides brought to a multiple of 16."""
@@ -45,30 +43,14 @@ class Painter(Protocol):
         """The code of a whole picture."""
 
     def paint(
-        self,
-        content: Tensor,
-        style: Code,
-        strength: float,
-        content_code: Code | None = None,
-        corner: tuple[int, int] = (0, 0),
+        self, content: Tensor, style: Code, strength: float, own: Code | None = None, corner: tuple[int, int] = (0, 0)
     ) -> Tensor:
-        """Paint a whole picture, or the tile at ``corner`` (row, column) of one that has ``content_code``."""
-
-
-def at_once(image: Tensor, margin: int, tile: int) -> bool:
-    """Whether the picture is no larger than a tile with its surroundings."""
-    return image.shape[-2] * image.shape[-1] <= (tile + 2 * margin) ** 2
+        """Paint a whole picture, or the tile at ``corner`` (row, column) of one whose code is ``own``."""
 
 
 def encode(painter: Painter, image: Tensor, tile: int = TILE) -> Code:
-    """The code of a picture of any size: sums over its tiles, each pixel counted once.
-
-    Args:
-        painter: encodes.
-        image: (1, 3, H, W), sRGB in [0, 1].
-        tile: side of the tiles.
-    """
-    if at_once(image, painter.margin, tile):
+    """The code of a picture (1, 3, H, W) of any size, sRGB in [0, 1]: sums over its tiles, each pixel counted once."""
+    if _at_once(image, painter.margin, tile):
         return painter.encode(image)
     parts: list[list[Moments]] = []
     counts: list[int] = []
@@ -106,7 +88,7 @@ def one_pass(
     tile: int = TILE,
     after_tile: Callable[[int, int], None] = lambda done, tiles: None,
 ) -> Tensor:
-    """Paint a picture of any size.
+    """The output (1, 3, H, W), sRGB in [0, 1], on the CPU, from a content of any size.
 
     Args:
         painter: paints.
@@ -116,13 +98,10 @@ def one_pass(
         seed: of the grain.
         tile: side of a tile; a picture no larger than a tile with its surroundings is painted at once.
         after_tile: is told how many tiles are done, and of how many.
-
-    Returns:
-        The output (1, 3, H, W), sRGB in [0, 1], on the CPU.
     """
-    first_row, first_column = grain_corner(seed)
-    if at_once(content, painter.margin, tile):
-        output = painter.paint(content, style, strength, None, (first_row, first_column))
+    top, left = grain_corner(seed)
+    if _at_once(content, painter.margin, tile):
+        output = painter.paint(content, style, strength, None, (top, left))
         after_tile(1, 1)
         return output
     own = encode(painter, content, tile)
@@ -130,13 +109,18 @@ def one_pass(
     tiles = _tiles(content.shape[-2], content.shape[-1], painter.margin, tile)
     for done, piece in enumerate(tiles, start=1):
         rows, columns = piece.window
-        window = content[..., rows, columns]
-        painted = painter.paint(window, style, strength, own, (first_row + rows.start, first_column + columns.start))
+        corner = top + rows.start, left + columns.start
+        painted = painter.paint(content[..., rows, columns], style, strength, own, corner)
         output[..., piece.rows, piece.columns] = piece.inside(painted)
-        del window, painted
+        del painted
         give_memory_back()
         after_tile(done, len(tiles))
     return output
+
+
+def _at_once(image: Tensor, margin: int, tile: int) -> bool:
+    """Whether the picture is no larger than a tile with its surroundings."""
+    return image.shape[-2] * image.shape[-1] <= (tile + 2 * margin) ** 2
 
 
 def _tiles(height: int, width: int, margin: int, side: int) -> list[Tile]:

@@ -1,25 +1,17 @@
 """The auto-encoder: a photograph and any painting in, the photograph painted out, in one pass.
 
-Three pieces, kept apart so that tiles of one picture share what concerns all of it:
+:meth:`AutoEncoder.encode_style` makes a picture's :class:`Code`, the moments of its colors and of its features at five
+scales, for content and style alike; ``strength`` blends the one code into the other. :meth:`AutoEncoder.paint` paints a
+content or a tile of it, and needs of the whole picture the codes alone, as there are no normalization layers. The codes
+act in two ways: features are transported to the moments of the style (Huang and Belongie 2017, arXiv:1703.06868, but
+with covariances), and a perceptron modulates the decoder's convolutions (Perez et al. 2018, "FiLM", arXiv:1709.07871).
 
-* :meth:`AutoEncoder.encode_style` looks at a whole picture once and returns its :class:`Code`: the moments of its
-  colors and of its features at five scales. The content has a code too, made by the same method.
-* :func:`blend_codes` goes a part of the way from the content's code to the style's: ``strength``.
-* :meth:`AutoEncoder.paint` turns a content, or a tile of it, into the output. Nothing in it depends on the whole
-  picture but the codes: the encoder and the decoder have no normalization layers. The codes act in two ways: the
-  content's features are transported to the moments of the style (the step of Huang and Belongie 2017,
-  arXiv:1703.06868, with covariances instead of variances), and a small perceptron modulates the decoder's convolutions
-  (Perez et al. 2018, "FiLM", arXiv:1709.07871).
+On plain grounds all features are alike, and a network can paint no strokes. So every scale of the decoder gets noise,
+the grain, as much as the style asks for (as in Ulyanov et al. 2016, arXiv:1603.03417), the same for the same seed.
 
-Where a content is plain, its features are alike everywhere: out of them a network can paint one color, and rims around
-whatever borders on it, but no strokes. Every scale of the decoder is therefore given noise, the grain, as much of it as
-the style asks for (as in the texture networks of Ulyanov et al. 2016, arXiv:1603.03417). It is the same for every
-picture, or begins elsewhere for another seed, so the same inputs still give the same output.
-
-The plain network decodes what the two deepest scales hold, 1/8 and 1/16 of the picture's side. In the residual one
-every scale has a connection from encoder to decoder, and the network paints a bounded change of the color-matched
-content. What passes such a connection has been transported as well, so the content's own style does not get through.
-Untrained, both return the content in the style's colors, the plain one as blurred as its representation is coarse.
+The plain network decodes the two deepest scales, 1/8 and 1/16 of the side. The residual one connects encoder and
+decoder at every scale, with transported features so that the content's style stays behind, and paints a bounded change
+of the color-matched content. Untrained, both return the content in the style's colors, the plain one blurred.
 """
 
 from __future__ import annotations
@@ -35,35 +27,18 @@ from torch.nn import functional as F
 
 from impasto.files.cards import Filed
 from impasto.networks.grain import cut_grain, noise
-from impasto.networks.layers import (
-    GAIN,
-    MULTIPLE,
-    SLOPE,
-    Block,
-    Convolution,
-    Linear,
-    Weight,
-    apply_map,
-    clamp,
-    enlarge,
-    pad,
-)
+from impasto.networks.layers import MULTIPLE, SLOPE, Block, Convolution, Linear, Weight, apply_map, clamp, enlarge, pad
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
 
-#: Of three channels, and grayish pictures have little color: their transport can and has to do with a small ridge.
+#: Three channels can do with a small ridge, and the little color of grayish pictures has to.
 COLOR_RIDGE = 2e-3
 
-#: The plain network's connections: scales whose side is at most 1/8 of the picture's.
+#: The first scale that the plain network connects: its side is 1/8 of the picture's.
 DEEP = 3
 
 
 class Code(NamedTuple):
-    """What the network knows of a whole picture.
-
-    Attributes:
-        color: moments of its pixels, (B, 3) and (B, 3, 3).
-        features: moments of its features at every scale S, (B, S, K) and (B, S, K, K).
-    """
+    """Moments of a picture's pixels, (B, 3) and (B, 3, 3), and of its features at S scales, (B, S, K), (B, S, K, K)."""
 
     color: Moments
     features: Moments
@@ -71,9 +46,7 @@ class Code(NamedTuple):
 
 def blend_codes(first: Code, second: Code, weight: float | Tensor) -> Code:
     """From ``first`` (weight 0) to ``second`` (weight 1): content and style, or two styles."""
-    return Code(
-        blend_moments(first.color, second.color, weight), blend_moments(first.features, second.features, weight)
-    )
+    return Code(*(blend_moments(one, other, weight) for one, other in zip(first, second, strict=True)))
 
 
 class AutoEncoder(
@@ -111,17 +84,12 @@ class AutoEncoder(
     ) -> None:
         super().__init__()
         self.residual, self.widths, self.depths, self.shared = residual, tuple(widths), tuple(depths), shared
-        self.settings = {
-            "residual": residual,
-            "widths": list(widths),
-            "depths": list(depths),
-            "shared": shared,
-            "hints": hints,
-        }
+        self.settings = {"residual": residual, "widths": list(widths), "depths": list(depths), "shared": shared}
+        self.settings["hints"] = hints
         scales = len(self.widths)
         self.stem = Convolution(3, widths[0])
         self.down = nn.ModuleList(Convolution(wide, wider, stride=2) for wide, wider in pairwise(widths))
-        # The first two scales are large and see little: no second look there.
+        # No second look at the first two scales, which are large.
         self.look = nn.ModuleDict({str(scale): Convolution(widths[scale], widths[scale]) for scale in range(2, scales)})
         self.share = nn.ModuleList(Weight(shared, width) for width in widths)
         connected = [scale for scale in range(scales) if residual or scale >= DEEP]
@@ -130,13 +98,11 @@ class AutoEncoder(
         self.widen = nn.ModuleList(Weight(wide, wider, 1, 1) for wide, wider in pairwise(widths))
         numbers = 2 * (3 + 3 + 2 * scales * shared)
         self.read = nn.Sequential(
-            Linear(numbers, hints, GAIN), nn.LeakyReLU(SLOPE), Linear(hints, hints, GAIN), nn.LeakyReLU(SLOPE)
+            Linear(numbers, hints), nn.LeakyReLU(SLOPE), Linear(hints, hints), nn.LeakyReLU(SLOPE)
         )
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(Block(width, hints) for _ in range(depth))
-            for width, depth in zip(widths, depths, strict=True)
-        )
-        # How much of the grain every channel gets. At zero they would never learn to want any: both signs are alike.
+        sizes = zip(widths, depths, strict=True)
+        self.blocks = nn.ModuleList(nn.ModuleList(Block(width, hints) for _ in range(depth)) for width, depth in sizes)
+        # How much of the grain every channel gets. It must not start at zero: both signs are alike, so it would stay.
         self.amounts = nn.ModuleList(Linear(hints, width, gain=0.3) for width in widths)
         self.noise: Tensor
         self.register_buffer("noise", noise(), persistent=False)
@@ -144,23 +110,21 @@ class AutoEncoder(
 
     @property
     def margin(self) -> int:
-        """Pixels around a tile that its output depends on, a multiple of :data:`MULTIPLE`; the codes are given.
-
-        A convolution of 3 × 3 at the scale s reaches 2ˢ pixels farther, bilinear enlargement to s half as far again.
-        """
-        reach = 2 + 2 * self.depths[0]  # The stem, the last convolution, and the blocks of the finest scale.
-        for scale in range(1, len(self.widths)):
-            reach += 2 ** (scale - 1) + 2**scale * (str(scale) in self.look)
-            reach += 2 ** (scale + 1) * self.depths[scale] + 2**scale
-        return -(-reach // MULTIPLE) * MULTIPLE
+        """Pixels around a tile that its output depends on, a multiple of :data:`MULTIPLE`; the codes are given."""
+        # Two convolutions a block, the last one, and enlarging.
+        blocks = sum(2 ** (scale + 1) * depth for scale, depth in enumerate(self.depths))
+        return _rounded_up(self._reach + blocks + 1 + sum(2**scale for scale in range(1, len(self.widths))))
 
     @property
     def sight(self) -> int:
         """Pixels around a tile that its :meth:`features` depend on, a multiple of :data:`MULTIPLE`."""
-        reach = 1
-        for scale in range(1, len(self.widths)):
-            reach += 2 ** (scale - 1) + 2**scale * (str(scale) in self.look)
-        return -(-reach // MULTIPLE) * MULTIPLE
+        return _rounded_up(self._reach)
+
+    @property
+    def _reach(self) -> int:
+        """Of the encoder: a convolution of 3 × 3 on maps of scale s reaches 2ˢ pixels farther."""
+        looks = sum(2 ** int(scale) for scale in self.look)
+        return 1 + looks + sum(2 ** (scale - 1) for scale in range(1, len(self.widths)))
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Feature maps of ``image`` (B, 3, H, W; H and W multiples of 16) at every scale, (B, C, H / 2ˢ, W / 2ˢ)."""
@@ -187,9 +151,8 @@ class AutoEncoder(
         with full_precision(color.mean):
             for own, share in zip(scales, self.share, strict=True):
                 matrix = share()
-                found.append(
-                    Moments(own.mean @ matrix.transpose(-2, -1), matrix @ own.covariance @ matrix.transpose(-2, -1))
-                )
+                turned = matrix.transpose(-2, -1)
+                found.append(Moments(own.mean @ turned, matrix @ own.covariance @ turned))
         return Code(color, Moments(*(torch.stack(part, dim=1) for part in zip(*found, strict=True))))
 
     def paint(
@@ -200,19 +163,15 @@ class AutoEncoder(
         content_code: Code | None = None,
         corner: tuple[int, int] = (0, 0),
     ) -> Tensor:
-        """Paint.
+        """The output (B, 3, H, W), sRGB in [0, 1].
 
         Args:
-            content: (B, 3, H, W), sRGB in [0, 1]; a whole picture, or a tile of one whose corner lies at multiples of
-                :data:`MULTIPLE`.
+            content: (B, 3, H, W), sRGB in [0, 1]; a whole picture, or a tile of one.
             style: from :meth:`encode_style`.
-            strength: a number; 1 paints in the style, on the way to 0 its code gives way to the content's own.
+            strength: from 0, where the code is the content's own, to 1, where it is the style's.
             content_code: the code of the whole content; None if ``content`` is all of it.
-            corner: row and column where the tile begins, in the whole content; with :func:`grain_corner` added, the
-                strokes of plain grounds are those of another seed.
-
-        Returns:
-            The output (B, 3, H, W), sRGB in [0, 1].
+            corner: row and column where the tile begins, multiples of :data:`MULTIPLE`; with :func:`grain_corner`
+                added, the strokes of plain grounds are those of another seed.
         """
         height, width = content.shape[-2:]
         content = pad(content)
@@ -224,10 +183,7 @@ class AutoEncoder(
     def render(
         self, content: Tensor, maps: list[Tensor], own: Code, style: Code, strength: float | Tensor, grain: Tensor
     ) -> Tensor:
-        """The output before it is clamped, from a content (H and W multiples of 16), its features, code and grain.
-
-        As in :meth:`decode`, ``maps`` is empty afterwards.
-        """
+        """:meth:`paint` without clamping, from H and W multiples of 16; ``maps`` is empty afterwards."""
         target = blend_codes(own, style, strength)
         with full_precision(content):
             color = transport(own.color, target.color, COLOR_RIDGE)
@@ -258,16 +214,13 @@ class AutoEncoder(
         return hint
 
     def decode(self, maps: list[Tensor], exchange: tuple[Tensor, Tensor], hint: Tensor, grain: Tensor) -> Tensor:
-        """From the content's maps, and the map that carries each scale to the style, to the change (B, 3, H, W).
-
-        ``maps`` is empty afterwards: the finest are large, and each is let go as soon as it has been used.
-        """
+        """The change (B, 3, H, W), from the content's maps and the affine ones that carry each scale to the style."""
         grains = [grain.to(hint.dtype)]
         for _ in maps[1:]:  # Of variance 1, like the first: the sum of four, halved.
             grains.append(2 * F.avg_pool2d(grains[-1], 2))
         hidden: Tensor | None = None
         for scale in reversed(range(len(maps))):
-            own = maps.pop()
+            own = maps.pop()  # The finest are large: each is let go as soon as it has been used.
             if hidden is not None:
                 hidden = enlarge(F.conv2d(hidden, self.widen[scale]()))
             if str(scale) in self.take:
@@ -286,3 +239,7 @@ class AutoEncoder(
                 hidden = block(hidden, hint)
         change: Tensor = self.last(hidden)
         return change
+
+
+def _rounded_up(reach: int) -> int:
+    return -(-reach // MULTIPLE) * MULTIPLE

@@ -1,8 +1,7 @@
 """The critic: tells painted pictures from real paintings, patch by patch.
 
-A patch discriminator (Isola et al. 2017, arXiv:1611.07004) with spectral normalization (Miyato et al. 2018,
-arXiv:1802.05957): its answer can change only so fast with the picture, so that its gradient stays useful when it is
-right about everything. Losses are the hinge losses of the same article.
+A patch discriminator (Isola et al. 2017, arXiv:1611.07004) with spectral normalization and hinge losses (Miyato et al.
+2018, arXiv:1802.05957): the normalization bounds its slope, so that its gradient stays useful when it is always right.
 """
 
 from __future__ import annotations
@@ -23,10 +22,7 @@ class DownBlock(nn.Module):
 
     The kernel is a multiple of the stride, so that all pixels weigh the same in the gradient.
 
-    Args:
-        inputs: channels.
-        outputs: channels.
-        spectral: normalize the weights spectrally; where the loss bounds the gradient itself, it is not needed.
+    ``spectral`` normalizes the weights; where the loss bounds the gradient itself, that is not needed.
     """
 
     def __init__(self, inputs: int, outputs: int, *, spectral: bool = True) -> None:
@@ -60,12 +56,7 @@ class Critic(nn.Module, PyTorchModelHubMixin, library_name="impasto", license="m
 
 
 def critic_loss(real: Tensor, painted: Tensor) -> Tensor:
-    """Hinge loss of the critic: real paintings above 1, painted pictures below -1, and no reward beyond.
-
-    Args:
-        real: logits of any shape.
-        painted: logits of any shape.
-    """
+    """Hinge loss of logits of any shape: real paintings above 1, painted pictures below -1, and no reward beyond."""
     return F.relu(1 - real).mean() + F.relu(1 + painted).mean()
 
 

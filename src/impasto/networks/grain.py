@@ -23,13 +23,7 @@ def noise() -> Tensor:
 
 
 def cut_grain(period: Tensor, image: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
-    """The grain (1, 1, H, W) for an image (B, 3, H, W).
-
-    Args:
-        period: from :func:`noise`.
-        image: a picture, or part of one.
-        corner: row and column of the picture where the part begins.
-    """
+    """The grain (1, 1, H, W) for an image (B, 3, H, W) whose ``corner`` is at that row and column of a picture."""
     for axis, start in enumerate(corner):
         places = torch.arange(image.shape[axis + 2], device=period.device)
         period = period.index_select(axis, (places + start) % PERIOD)

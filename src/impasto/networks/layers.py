@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 #: Sides are padded to a multiple of this; the corners of tiles have to be multiples of it.
 MULTIPLE = 16
-
 SLOPE = 0.2  # of leaky ReLU, below zero
 GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # undoes what it takes of the variance
 
@@ -19,8 +18,8 @@ GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # undoes what it takes of the variance
 class Weight(nn.Module):
     """A matrix or kernel with entries of order 1, scaled by its fan-in when it is used.
 
-    Without normalization layers, a step of Adam, as long for every entry, would change the output of a wide layer far
-    more than that of a narrow one (Karras et al. 2018, "equalized learning rate", arXiv:1710.10196).
+    Else Adam's steps, as long for every entry, would change wide layers far more than narrow ones (Karras et al. 2018,
+    "equalized learning rate", arXiv:1710.10196).
 
     Args:
         shape: outputs, inputs and what a kernel has besides.
@@ -41,7 +40,7 @@ class Weight(nn.Module):
 class Linear(nn.Module):
     """A matrix and an offset."""
 
-    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
+    def __init__(self, inputs: int, outputs: int, gain: float = GAIN) -> None:
         super().__init__()
         self.matrix, self.bias = Weight(outputs, inputs, gain=gain), nn.Parameter(torch.zeros(outputs))
 

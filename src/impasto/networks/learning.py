@@ -17,7 +17,7 @@ def one_cycle(
 ) -> tuple[torch.optim.AdamW, OneCycleLR]:
     """AdamW whose learning rate rises to ``rate`` over the share ``warm_up`` of the steps, and falls to almost nothing.
 
-    Smith and Topin: Super-Convergence (2017, arXiv:1708.07120).
+    Smith and Topin 2017, "Super-Convergence" (arXiv:1708.07120).
     """
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
     return optimizer, OneCycleLR(optimizer, rate, total_steps=steps + 1, pct_start=warm_up, final_div_factor=1e3)

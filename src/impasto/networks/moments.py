@@ -1,10 +1,9 @@
 """What an auto-encoder knows of a picture's style: means and covariances of its features, and how to exchange them.
 
-Covariances, and not only variances, because Gram matrices are what the style loss compares. The exchange is the linear
-optimal transport between Gaussians: of all maps that give the content's features the style's mean and covariance, the
-one that moves them least (Lu et al. 2019, "A Closed-form Solution to Universal Style Transfer", arXiv:1906.00668).
-Nothing here but sums, matrix products and element-wise arithmetic, so all of it can be exported.
-(``transpose`` rather than ``mT``, which the TorchScript exporter of ONNX does not know.)
+Covariances, because the style loss compares Gram matrices. The exchange is the linear optimal transport between
+Gaussians: the least motion that gives the content's features the style's mean and covariance (Lu et al. 2019, "A
+Closed-form Solution to Universal Style Transfer", arXiv:1906.00668). Only what the TorchScript exporter of ONNX knows:
+sums, matrix products, element-wise arithmetic, and ``transpose`` rather than ``mT``.
 """
 
 from __future__ import annotations
@@ -19,18 +18,12 @@ from torch import Tensor
 #: This share of a covariance's mean variance is added to its diagonal: directions that hardly vary are not blown up.
 #: The square of what it leaves of the smallest eigenvalue has to stand clear of float32's rounding.
 RIDGE = 0.02
-
 #: Enough for the condition numbers that the ridge leaves.
 ITERATIONS = 18
 
 
 class Moments(NamedTuple):
-    """First and second moments of a set of feature vectors.
-
-    Attributes:
-        mean: (..., C).
-        covariance: (..., C, C), the biased estimate.
-    """
+    """The mean (..., C) and covariance (..., C, C; the biased estimate) of a set of feature vectors."""
 
     mean: Tensor
     covariance: Tensor
@@ -54,23 +47,20 @@ def moments(features: Tensor) -> Moments:
 def pool_moments(parts: Sequence[Moments], counts: Sequence[float]) -> Moments:
     """The moments of a whole from those of its parts, which have ``counts`` positions: for pictures in tiles."""
     total = sum(counts)
-    shares = [count / total for count in counts]
-    mean = torch.stack([share * part.mean for share, part in zip(shares, parts, strict=True)]).sum(0)
-    second = torch.stack(
-        [
-            share * (part.covariance + part.mean[..., :, None] * part.mean[..., None, :])
-            for share, part in zip(shares, parts, strict=True)
-        ]
-    ).sum(0)
-    return Moments(mean, second - mean[..., :, None] * mean[..., None, :])
+    weighed = [(count / total, part) for count, part in zip(counts, parts, strict=True)]
+    mean = torch.stack([share * part.mean for share, part in weighed]).sum(0)
+    second = torch.stack([share * (part.covariance + _square(part.mean)) for share, part in weighed]).sum(0)
+    return Moments(mean, second - _square(mean))
+
+
+def _square(mean: Tensor) -> Tensor:
+    """The outer product (..., C, C)."""
+    return mean[..., :, None] * mean[..., None, :]
 
 
 def blend_moments(first: Moments, second: Moments, weight: float | Tensor) -> Moments:
     """From ``first`` (weight 0) to ``second`` (weight 1)."""
-    return Moments(
-        first.mean + weight * (second.mean - first.mean),
-        first.covariance + weight * (second.covariance - first.covariance),
-    )
+    return Moments(*(one + weight * (other - one) for one, other in zip(first, second, strict=True)))
 
 
 def matrix_roots(matrix: Tensor, iterations: int = ITERATIONS) -> tuple[Tensor, Tensor]:
@@ -89,12 +79,7 @@ def matrix_roots(matrix: Tensor, iterations: int = ITERATIONS) -> tuple[Tensor, 
 
 
 def transport(content: Moments, style: Moments, ridge: float = RIDGE) -> tuple[Tensor, Tensor]:
-    """The affine map that gives features with the moments ``content`` the moments ``style``.
-
-    Args:
-        content: of what is mapped.
-        style: of what comes out.
-        ridge: the share of its mean variance that is added to every variance of either.
+    """The affine map that gives features with the moments ``content`` the moments ``style``, see :data:`RIDGE`.
 
     Returns:
         A (..., C, C), symmetric, and b (..., C): the map is x ↦ A x + b. Equal moments give the identity.

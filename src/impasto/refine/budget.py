@@ -1,7 +1,6 @@
 """How much memory a refinement takes, and how small tiles have to be to keep it within a budget.
 
-All figures are bytes above those of an interpreter with torch loaded, on the CPU, measured as resident peaks. What a
-run without tiles takes grows with the picture; what a tile takes can be chosen.
+All figures are bytes above those of an interpreter with torch loaded, on the CPU, measured as resident peaks.
 """
 
 from __future__ import annotations
@@ -15,31 +14,27 @@ from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
 from impasto.images import Picture, fit_size
 from impasto.machine import machine_memory
-from impasto.refine.pyramid import fit, fit_style
+from impasto.refine.pyramid import fit, fit_style, size_of
 from impasto.refine.space import IN_MEMORY, ON_DISK, Space
 from impasto.settings import size_text
 
 #: One vector of the optimizer: three numbers of four bytes a pixel.
 VECTOR = 12
-#: What there is whatever the size: code, kernels' scratch, and holes between blocks.
+#: Whatever the size: code, kernels' scratch, and holes between blocks.
 BASE = 160 * 2**20
-#: A pixel of a run without tiles: maps, their gradients, and what L-BFGS remembers.
-PIXEL = 4500
+#: A pixel of a run without tiles: maps, their gradients, and what L-BFGS remembers. A painting's costs the share LOOK.
+PIXEL, LOOK = 4500, 0.5
 #: A tile holds all maps of its stage, their input, and on the way back as much as this many more of the widest.
 SPARE = 5
-#: Of what a pixel takes, the share of a pixel of a painting, which is only looked at.
-LOOK = 0.5
 #: Vectors beside a tile: photograph and picture, later picture and gradient.
 BESIDE = 2
 #: Vectors while a scale begins: the old picture and photograph, the new picture, its detail, and room to resize. One
 #: more where the photograph as it was read has another size.
 BEGINNING = 3.4
-#: Sides of a tile: below, its border costs too much; above, nothing is gained.
-SMALLEST, LARGEST = 64, 512
-#: Of what there is room for, the share of a tile. The C library keeps what one tile had for the next one.
+#: Sides of a tile, multiples of MULTIPLE: below, its border costs too much; above, nothing is gained.
+SMALLEST, LARGEST, MULTIPLE = 64, 512, 16
+#: Share of a tile in the room there is: the C library keeps what one tile had for the next one.
 TILE = 0.5
-#: Sides are multiples of this.
-MULTIPLE = 16
 #: Share of the machine's memory that a run takes if no limit was set.
 MEMORY = 0.7
 
@@ -49,7 +44,7 @@ class Tiling(NamedTuple):
 
     Attributes:
         sides: of the tiles, for each stage.
-        spare: bytes that may stay with the C library after a tile, which are those that no tile needs.
+        spare: bytes that no tile needs, and that the C library may keep after a tile.
     """
 
     sides: tuple[int, ...]
@@ -72,9 +67,17 @@ class Budget:
     total: int
     extractor: Extractor
     layers: Sequence[str]
-    held: int
+    held: int = 0
     breadth: float = 1.0
     own: tuple[int, int] = (0, 0)
+
+    def holding(self, photograph: Picture, styles: Sequence[Picture], given: Picture | None) -> Budget:
+        """The budget with these pictures in memory."""
+        pictures = [photograph, *styles, *([given] if given else [])]
+        planes = [picture.tensor for picture in pictures] + [p.alpha for p in pictures if p.alpha is not None]
+        held, sizes = sum(plane.nbytes for plane in planes), [size_of(style.tensor) for style in styles]
+        breadth = max(min(size) / max(size) for size in sizes)
+        return replace(self, held=held, breadth=breadth, own=size_of(photograph.tensor))
 
     def whole(self, height: int, width: int) -> bool:
         """Whether a picture of that size can be refined without tiles."""
@@ -90,10 +93,8 @@ class Budget:
         beside = BESIDE * vectors + VECTOR * self._painting(height, width)
         room = self.total - self._always() - beside
         costs = self._costs()
-        sides = [
-            max(SMALLEST, min(LARGEST, MULTIPLE * int((math.sqrt(max(room, 0) * TILE / cost) - 2 * reach) // MULTIPLE)))
-            for cost, reach in costs
-        ]
+        fitting = (math.sqrt(max(room, 0) * TILE / cost) - 2 * reach for cost, reach in costs)
+        sides = [max(SMALLEST, min(LARGEST, MULTIPLE * int(side // MULTIPLE))) for side in fitting]
         beginning = (BEGINNING + (self.own != (height, width))) * vectors
         least = self._always() + max(beside + _largest(costs, [SMALLEST] * len(costs), height, width), beginning)
         if self.total < least:
@@ -109,8 +110,7 @@ class Budget:
         return self.breadth * max(height, width) ** 2
 
     def _always(self) -> int:
-        weights = sum(parameter.numel() * parameter.element_size() for parameter in self.extractor.parameters())
-        return BASE + weights + self.held
+        return BASE + sum(parameter.nbytes for parameter in self.extractor.parameters()) + self.held
 
     def _costs(self) -> list[tuple[int, int]]:
         """Bytes a position of a tile, and the reach, of every stage."""
@@ -135,57 +135,37 @@ def space_for(budget: Budget | None, height: int, width: int) -> Space:
     return IN_MEMORY if budget is None or budget.whole(height, width) else ON_DISK
 
 
+def memory_limit(limit: str | int | None, device: str) -> int | None:
+    """The bytes that a run may take: ``limit``, or most of the memory that the machine has, on a CPU; None for any.
+
+    Not of what is free at the moment: a run that is resumed has to be cut into the same tiles.
+    """
+    if limit is not None:
+        return int(limit)
+    memory = machine_memory() if device == "cpu" else None
+    return None if memory is None else int(MEMORY * memory)
+
+
 def limited(
-    limit: str | int | None,
-    device: str,
-    photograph: Picture,
-    styles: list[Picture],
-    given: Picture | None,
-    size: int,
-    extractor: Extractor,
-    layers: Sequence[str],
+    budget: Budget, size: int, photograph: Picture, styles: list[Picture], given: Picture | None
 ) -> tuple[Budget | None, list[Picture], Picture | None]:
-    """The budget of a run whose memory is limited, with pictures no larger than it needs them.
+    """The budget of a run from these pictures to ``size``, and the pictures no larger than it needs them.
 
-    No budget, and everything as it was, where the whole run stays within the limit without tiles.
-
-    Args:
-        limit: bytes; if None, most of the memory that the machine has, on a CPU. Not of what is free at the moment: a
-            run that is resumed has to be cut into the same tiles.
-        device: where the run computes.
-        photograph: as it was read.
-        styles: the paintings.
-        given: the picture that the run begins with, if there is one.
-        size: longest side of the finished picture.
-        extractor: what looks.
-        layers: at which it looks.
+    No budget, and the pictures as they were, where the whole run stays within it without tiles.
 
     Raises:
         ImpastoError: the limit is too low.
     """
-    memory = machine_memory() if limit is None and device == "cpu" else None
-    total = int(limit) if limit is not None else None if memory is None else int(MEMORY * memory)
-    if total is None:
+    height, width = fit_size(*size_of(photograph.tensor), size)
+    if budget.holding(photograph, styles, given).whole(height, width):
         return None, styles, given
-    own = (photograph.tensor.shape[-2], photograph.tensor.shape[-1])
-    height, width = fit_size(*own, size)
-
-    def budget() -> Budget:
-        pictures = [photograph, *styles, *([given] if given else [])]
-        planes = [picture.tensor for picture in pictures] + [p.alpha for p in pictures if p.alpha is not None]
-        held = sum(plane.numel() * plane.element_size() for plane in planes)
-        breadth = max(min(style.tensor.shape[-2:]) / max(style.tensor.shape[-2:]) for style in styles)
-        return Budget(total, extractor, layers, held, breadth, own)
-
-    if budget().whole(height, width):
-        return None, styles, given
-    side = extractor.smallest_side(layers)
+    side = budget.extractor.smallest_side(budget.layers)
     styles = [
         replace(style, tensor=fit_style(style.tensor, size, side)) if max(style.tensor.shape[-2:]) > size else style
         for style in styles
     ]
     if given is not None and max(given.tensor.shape[-2:]) > size:
         given = replace(given, tensor=fit(given.tensor, size))
-    found = budget()
-    found.tiling(height, width)
-    return found, styles, given
+    budget = budget.holding(photograph, styles, given)
+    budget.tiling(height, width)
+    return budget, styles, given

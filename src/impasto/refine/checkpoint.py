@@ -1,4 +1,4 @@
-"""A run that was stopped goes on where it was: everything the loop knows, in one safetensors file."""
+"""A stopped run is resumed: everything the loop knows, in one safetensors file."""
 
 from __future__ import annotations
 
@@ -51,13 +51,10 @@ def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
     state = position.state
     if state is None or not position.losses:
         return
-    losses = [
-        [*entry.terms.values(), entry.total, seconds]
-        for entry, seconds in zip(position.losses, position.times, strict=True)
-    ]
+    pairs = zip(position.losses, position.times, strict=True)
+    losses = [[*entry.terms.values(), entry.total, seconds] for entry, seconds in pairs]
     # Numbers of eight bytes first, so that all lie at multiples of their size.
-    vectors: dict[str, Vector] = {"losses": torch.tensor(losses, dtype=torch.float64)}
-    vectors["image"] = state.image
+    vectors: dict[str, Vector] = {"losses": torch.tensor(losses, dtype=torch.float64), "image": state.image}
     memory = state.memory
     if isinstance(memory, AdamMemory):
         vectors |= {"first": memory.first, "second": memory.second}
@@ -80,13 +77,7 @@ def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
 def read_checkpoint(
     path: Path, recipe: str, device: str, space_of: Callable[[int], Space] = lambda level: IN_MEMORY
 ) -> Position:
-    """The position in the file.
-
-    Args:
-        path: the file.
-        recipe: of the run that goes on.
-        device: where the tensors are wanted.
-        space_of: where vectors are, at a scale.
+    """The position of the run of ``recipe``: tensors on ``device``, vectors where ``space_of`` its level says.
 
     Raises:
         ImpastoError: the file is damaged, or belongs to a run of another recipe.
@@ -106,7 +97,6 @@ def read_checkpoint(
         image = _read_tensor(path, "image", device)
 
         def read(name: str) -> Vector:
-            """One after the other: a vector that belongs on the disk is not in memory for longer than that."""
             tensor = _read_tensor(path, name, device)
             return space.keep(tensor) if tensor.shape == image.shape else tensor
 
@@ -130,32 +120,26 @@ def _read_memory(count: int | None, names: list[str], read: Callable[[str], Any]
 
 
 def _read_tensor(path: Path, name: str, device: str) -> Tensor:
-    """One tensor of the file, which is open, and so in memory, no longer than that."""
+    """One tensor of the file, which is open, and so in memory, for no longer than that."""
     with safe_open(str(path), framework="pt", device=device) as file:
         # A copy, because a tensor inside a mapped file starts at any address, and sums depend on its alignment.
         return file.get_tensor(name).clone()
 
 
 def _safetensors(vectors: dict[str, Vector], metadata: dict[str, str]) -> Iterator[bytes | memoryview]:
-    """A file of safetensors, part by part: there may be gigabytes."""
+    """The file part by part: there may be gigabytes."""
     kinds = {torch.float32: "F32", torch.float64: "F64"}
     header: dict[str, object] = {"__metadata__": metadata}
     end = 0
     for name, vector in vectors.items():
-        begin, end = end, end + torch.Size(vector.shape).numel() * vector.dtype.itemsize
+        begin, end = end, end + vector.shape.numel() * vector.dtype.itemsize
         header[name] = {"dtype": kinds[vector.dtype], "shape": list(vector.shape), "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     yield len(text).to_bytes(8, "little") + text
     for vector in vectors.values():
-        for part in _parts(vector):
-            yield part.numpy().data
-
-
-def _parts(vector: Vector) -> Iterator[Tensor]:
-    """The numbers of a vector, in order, on the CPU."""
-    if isinstance(vector, Tensor):
-        yield vector.cpu().contiguous()
-    else:
-        for start, stop in pieces(vector.count):
-            yield vector.read(start, stop).cpu()
+        if isinstance(vector, Tensor):
+            yield vector.cpu().contiguous().numpy().data
+        else:
+            for start, stop in pieces(vector.count):
+                yield vector.read(start, stop).cpu().numpy().data

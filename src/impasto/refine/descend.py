@@ -17,14 +17,14 @@ from impasto.refine.budget import Budget, space_for
 from impasto.refine.checkpoint import Position
 from impasto.refine.objective import Objective, View, Whole
 from impasto.refine.optimizer import State, adam, lbfgs, rate
-from impasto.refine.pyramid import Scale, enlarge, fit, fit_style
+from impasto.refine.pyramid import Scale, enlarge, fit, fit_style, size_of
 from impasto.refine.space import ON_DISK
 from impasto.refine.spectrum import LIMITS
 from impasto.refine.tiled import Tiled
 from impasto.settings import Settings
 
-#: Steps after which memory between blocks is given back, where there are no tiles: what the optimizer remembers comes
-#: to lie in the room of larger blocks, which then find another place, and the process grows from step to step.
+#: Steps after which memory is given back, where there are no tiles: what the optimizer remembers comes to lie in the
+#: room of larger blocks, which then find another place, and the process grows from step to step.
 TIDY = 5
 
 
@@ -40,7 +40,7 @@ def descend(
     position: Position | None = None,
     after_step: Callable[[Position], bool | None] = lambda position: None,
 ) -> Tensor:
-    """Paint.
+    """The picture (1, 3, h, w) in [0, 1] after all scales.
 
     Args:
         content: the photograph (1, 3, H, W) at any size.
@@ -49,13 +49,9 @@ def descend(
         settings: what weighs how much, the optimizer and the precision (``bf16``, or else float32).
         scales: from :func:`impasto.refine.pyramid.plan`.
         start: gives the first picture (1, 3, h, w) for a size (h, w).
-        budget: scales that take more memory are looked at tile by tile, and what the optimizer remembers of them is on
-            the disk.
+        budget: scales that take more memory are refined in tiles, with the optimizer's memory on the disk.
         position: where to go on; changed in place, from step to step.
         after_step: called after each step; returning True stops the run.
-
-    Returns:
-        The picture (1, 3, h, w) in [0, 1].
 
     Raises:
         ImpastoError: a loss is not a number; or the budget is too small.
@@ -65,9 +61,10 @@ def descend(
     step_of = adam if settings.optimizer == "adam" else partial(lbfgs, limit=LIMITS[settings.normalization])
     for level in range(position.level, len(scales)):
         photograph = fit(content, scales[level].longest)
-        space = space_for(budget, *_size(photograph))
+        size = size_of(photograph)
+        space = space_for(budget, *size)
         if position.state is None:
-            position.state = State(resize(start(_size(photograph)), _size(photograph)))
+            position.state = State(resize(start(size), size))
         elif level > position.level:
             coarse = fit(content, scales[level - 1].longest)
             larger = enlarge(position.state.image, coarse, photograph, settings.resolved_detail)
@@ -100,19 +97,14 @@ def descend(
 
 def _objective(settings: Settings, photograph: Tensor, styles: Sequence[Tensor], view: View, area: float) -> Objective:
     """The objective at the scale of ``photograph``, with paintings as long as that."""
-    longest = max(_size(photograph))
+    longest = max(size_of(photograph))
     smallest = view.extractor.smallest_side([*settings.layers_of_content, *settings.layers_of_style])
     paintings = (fit_style(style, longest, smallest) for style in styles)
-    return Objective.of(settings, settings.shares(len(styles)), photograph, paintings, view, area=area)
-
-
-def _size(image: Tensor) -> tuple[int, int]:
-    return image.shape[-2], image.shape[-1]
+    return Objective.of(settings, photograph, paintings, view, area=area)
 
 
 def _view(extractor: Extractor, settings: Settings, photograph: Tensor, budget: Budget | None) -> View:
-    """Tiles where there is a budget that asks for them."""
     bf16 = settings.precision == "bf16"
     if budget is None:
         return Whole(extractor, bf16=bf16)
-    return Tiled(extractor, budget.tiling(*_size(photograph)), photograph.device, bf16=bf16)
+    return Tiled(extractor, budget.tiling(*size_of(photograph)), photograph.device, bf16=bf16)

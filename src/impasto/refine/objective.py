@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from impasto.features.extractor import Extractor
 from impasto.losses import RELATIVE_CONTENT_SCALE, blend_grams, target_energy
+from impasto.refine.pyramid import size_of
 from impasto.refine.shelf import StoredMaps
 from impasto.refine.terms import PIXELS, Content, Gram, Term, TotalVariation, gram_share
 from impasto.settings import Settings
@@ -32,9 +33,7 @@ class Losses:
 class View(Protocol):
     """A way to look at pictures with an extractor: at once, or in tiles."""
 
-    @property
-    def extractor(self) -> Extractor:
-        """What looks."""
+    extractor: Extractor
 
     def show(self, picture: Tensor, layers: Sequence[str], look: Look) -> None:
         """Show ``look`` the maps of ``picture`` (1, 3, h, w) at ``layers``, without gradients."""
@@ -62,33 +61,25 @@ class Objective:
 
     @classmethod
     def of(
-        cls,
-        settings: Settings,
-        shares: Sequence[float],
-        content: Tensor,
-        styles: Iterable[Tensor],
-        view: View,
-        *,
-        area: float = 1.0,
+        cls, settings: Settings, content: Tensor, styles: Iterable[Tensor], view: View, *, area: float = 1.0
     ) -> Objective:
         """The objective of Gatys et al. 2015 at one scale.
 
         Args:
             settings: what weighs how much.
-            shares: of the paintings, 1 in all.
             content: the photograph at this scale (1, 3, h, w).
             styles: the paintings (1, 3, h', w'), longer sides as long as the output's, asked for one after the other.
             view: looks at pictures.
-            area: pixels of this scale over pixels of the finished picture. The article's content loss is a sum over
-                positions and its style loss a mean: without this factor λ would mean something else at every scale.
+            area: pixels of this scale over pixels of the finished picture.
         """
         gatys = settings.normalization == "gatys"
+        # The article's content loss is a sum over positions, its style loss a mean: λ would change with the scale.
         factors = {
             "content": settings.content_weight / area if gatys else settings.content_weight * RELATIVE_CONTENT_SCALE,
             "style": 1.0,
             "total variation": settings.tv_weight,
         }
-        terms: list[Term] = [*_content_terms(settings, content, view), *_style_terms(settings, shares, styles, view)]
+        terms: list[Term] = [*_content_terms(settings, content, view), *_style_terms(settings, styles, view)]
         if settings.tv_weight:
             terms.append(TotalVariation())
         return cls(terms, factors, view)
@@ -113,12 +104,7 @@ class Objective:
 
 
 class Whole:
-    """Looks at a picture at once.
-
-    Args:
-        extractor: where the features come from.
-        bf16: run it in bfloat16.
-    """
+    """Looks at a picture at once, with an extractor that may run in bfloat16."""
 
     def __init__(self, extractor: Extractor, *, bf16: bool = False) -> None:
         self.extractor, self.bf16 = extractor, bf16
@@ -127,7 +113,7 @@ class Whole:
         """See :meth:`View.show`."""
         with torch.no_grad():
             for layer, maps in self._maps(picture, layers).items():
-                look(layer, whole(maps.shape[-2], maps.shape[-1]), maps)
+                look(layer, whole(*size_of(maps)), maps)
 
     def keep(self, kept: Tensor | StoredMaps | None, tile: Tile, maps: Tensor) -> Tensor:
         """See :meth:`View.keep`."""
@@ -137,16 +123,13 @@ class Whole:
         """See :meth:`View.descend`."""
         image = image.detach().requires_grad_()
         maps = {**self._maps(image, objective.layers), PIXELS: image}
-        statistics = [
-            term.look(maps[term.layer], whole(maps[term.layer].shape[-2], maps[term.layer].shape[-1]))
-            for term in objective.terms
-        ]
-        total, losses = objective.total(statistics)
+        seen = [(term, maps[term.layer]) for term in objective.terms]
+        total, losses = objective.total([term.look(part, whole(*size_of(part))) for term, part in seen])
         (gradient,) = torch.autograd.grad(total, image)
         return gradient, losses
 
     def _maps(self, picture: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Losses are not made of rounded numbers, and products outside are not rounded."""
+        """The maps, in float32 where the extractor ran in bfloat16."""
         with precision(picture.device, self.bf16):
             maps = self.extractor.maps(picture, layers)
         return {layer: part.float() for layer, part in maps.items()} if self.bf16 else maps
@@ -157,14 +140,15 @@ def precision(device: torch.device, bf16: bool) -> AbstractContextManager[object
     return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 
-def add_share(sums: dict[str, Tensor] | dict[int, Tensor], key: str | int, share: Tensor) -> None:
+def add_share(sums: dict[Any, Tensor], key: str | int, share: Tensor) -> None:
     """Add a tile's share in float64, always in the same order: the same bits on every run."""
     share = share.detach().cpu().double()
-    sums[key] = sums[key] + share if key in sums else share  # type: ignore[index]
+    sums[key] = sums[key] + share if key in sums else share
 
 
 def _content_terms(settings: Settings, content: Tensor, view: View) -> list[Term]:
-    weights, metrics = settings.layers_of_content, _metrics(view.extractor, settings.layers_of_content)
+    weights = settings.layers_of_content
+    metrics = {layer: view.extractor.metric(layer) for layer in weights}
     kept: dict[str, Tensor | StoredMaps] = {}
     energies = dict.fromkeys(weights, 0.0)
 
@@ -179,26 +163,16 @@ def _content_terms(settings: Settings, content: Tensor, view: View) -> list[Term
     ]
 
 
-def _style_terms(settings: Settings, shares: Sequence[float], styles: Iterable[Tensor], view: View) -> list[Term]:
-    weights, metrics = settings.layers_of_style, _metrics(view.extractor, settings.layers_of_style)
+def _style_terms(settings: Settings, styles: Iterable[Tensor], view: View) -> list[Term]:
+    weights, extractor = settings.layers_of_style, view.extractor
     grams: dict[str, list[Tensor]] = {layer: [] for layer in weights}
     for style in styles:
         sums: dict[str, Tensor] = {}
         view.show(style, list(weights), lambda layer, tile, maps: add_share(sums, layer, gram_share(maps, tile)))  # noqa: B023
         for layer, gram in sums.items():
             grams[layer].append(gram.to(style))
+    targets = {layer: blend_grams(found, list(settings.shares(len(found)))) for layer, found in grams.items()}
     return [
-        Gram(
-            layer,
-            weight,
-            blend_grams(grams[layer], list(shares)),
-            settings.normalization,
-            view.extractor.channels(layer),
-            metrics[layer],
-        )
+        Gram(layer, weight, targets[layer], settings.normalization, extractor.channels(layer), extractor.metric(layer))
         for layer, weight in weights.items()
     ]
-
-
-def _metrics(extractor: Extractor, layers: Iterable[str]) -> dict[str, Tensor | None]:
-    return {layer: extractor.metric(layer) for layer in layers}

@@ -1,27 +1,28 @@
-"""The loop: two algorithms that descend on pixels, one signature.
+"""Two algorithms that descend on pixels, with one signature.
 
-Both keep every pixel in [0, 1] at every step, so that the picture that is saved is the one whose loss was measured.
-Both keep their state in plain tensors, so that a run can be stopped at any step and go on in the same bytes.
+Both keep every pixel in [0, 1] at every step, so that the picture that is saved is the one whose loss was measured, and
+their state in plain tensors, so that a run can be stopped at any step and resumed in the same bytes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from impasto.refine.pyramid import size_of
 from impasto.refine.space import IN_MEMORY, Space, Vector
 from impasto.refine.spectrum import LIMITS
 
 #: Adam's steps in pixel values (black is 0, white is 1): from the first to the last step of a scale.
 FIRST_RATE, LAST_RATE = 0.03, 0.006
 BETAS = (0.9, 0.99)
-#: L-BFGS forgets all older pairs after a step so much too long that the slope along it, from falling, has turned to
-#: rising at this share of what it was: its model of the curvature is of another place.
+#: L-BFGS forgets all older pairs after a step that overshoots: the slope along it rises at this share of what it fell.
 OVERSHOT = 0.6
-#: Stands in for a zero below a fraction line.
+#: Stands in for a zero in a denominator.
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -54,7 +55,7 @@ class LbfgsMemory:
         pairs: oldest first.
         image: the last picture; None after a change of scale.
         gradient: there.
-        spectrum: what :mod:`impasto.refine.spectrum` knows of the curvature; None as long as it knows nothing.
+        spectrum: of :func:`impasto.refine.spectrum.accumulate`; None before the first pair.
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -64,41 +65,29 @@ class LbfgsMemory:
 
     def grown(self, space: Space, size: tuple[int, int], area: float) -> LbfgsMemory:
         """At the next scale, see :meth:`State.grown`; the last picture and its spectrum are of the old one."""
-        kept = []
+        pairs: tuple[Pair, ...] = ()
         for pair in self.pairs[-space.history :]:
             s, y = space.enlarged(pair.s, size, 1), space.enlarged(pair.y, size, area)
-            curvature = space.dot(s, y)
-            if curvature > 0:  # Enlarging may turn it negative: no guide.
-                kept.append(Pair(s, y, torch.tensor(curvature, dtype=torch.float32)))
-        return LbfgsMemory(tuple(kept))
+            if (curvature := space.dot(s, y)) > 0:  # Enlarging may turn it negative: no guide.
+                pairs += (Pair(s, y, torch.tensor(curvature, dtype=torch.float32)),)
+        return LbfgsMemory(pairs)
 
 
 @dataclass
 class State:
-    """The picture and what the optimizer remembers.
-
-    Attributes:
-        image: (1, 3, h, w) in [0, 1].
-        age: steps taken since the optimizer last started from nothing.
-        memory: None before the first step.
-    """
+    """The picture (1, 3, h, w) in [0, 1], the steps taken, and what the optimizer remembers after the first one."""
 
     image: Tensor
     age: int = 0
-    memory: AdamMemory | LbfgsMemory | None = field(default=None)
+    memory: AdamMemory | LbfgsMemory | None = None
 
     def grown(self, image: Tensor, space: Space = IN_MEMORY) -> State:
-        """The state at the next scale, where the picture is ``image``: what was learned is carried over.
+        """The state at the next scale, its picture ``image`` (1, 3, H, W) and its vectors in ``space``.
 
         The losses are means over positions: with n times as many pixels each has a gradient n times smaller.
-
-        Args:
-            image: (1, 3, H, W).
-            space: where the vectors of the next scale are.
         """
-        size = (image.shape[-2], image.shape[-1])
-        area = image.shape[-2] * image.shape[-1] / (self.image.shape[-2] * self.image.shape[-1])
-        return State(image, self.age, self.memory and self.memory.grown(space, size, area))
+        area = math.prod(size_of(image)) / math.prod(size_of(self.image))
+        return State(image, self.age, self.memory and self.memory.grown(space, size_of(image), area))
 
 
 def rate(step: int, steps: int) -> float:
@@ -111,9 +100,8 @@ def adam(state: State, gradient: Tensor, step_size: float, space: Space = IN_MEM
     """Adam (Kingma and Ba 2015, arXiv:1412.6980), projected to [0, 1] after every step."""
     age, known = state.age + 1, state.memory
     vectors = (known.first, known.second) if isinstance(known, AdamMemory) else ()
-    image, (first, second) = space.elementwise(
-        partial(_adam, age=age, step_size=step_size), state.image, gradient, vectors
-    )
+    rule = partial(_adam, age=age, step_size=step_size)
+    image, (first, second) = space.elementwise(rule, state.image, gradient, vectors)
     return State(image, age, AdamMemory(first, second))
 
 
@@ -138,9 +126,8 @@ def lbfgs(
 ) -> State:
     """L-BFGS (Liu and Nocedal 1989), projected to [0, 1], without a line search, its H₀ from :mod:`spectrum`.
 
-    Torch's own optimizer takes a first step of 1 / ‖g‖₁ over all pixels together, which at a million pixels is no step
-    at all. Here the first step moves the average pixel by ``step_size``, and the curvature then sets the length.
-    ``limit`` is that of :func:`impasto.refine.spectrum.precondition`.
+    The first step moves the average pixel by ``step_size``, and the curvature then sets the length: torch's own first
+    step, 1 / ‖g‖₁ over all pixels together, hardly moves a large picture. For ``limit`` see ``spectrum.LIMITS``.
     """
     memory = _remember(state, gradient, space)
     # A pixel at the edge of the range that wants to leave it stays out of the model.

@@ -1,8 +1,7 @@
 """Coarse to fine: which sizes a picture passes through, and what it takes along from one to the next.
 
-Most of the work happens small: a step at 128 px costs a sixteenth of one at 512 px, and large strokes of the brush are
-small things there. The idea of several resolutions is in Gatys et al. 2017, "Controlling Perceptual Factors in Neural
-Style Transfer" (arXiv:1611.07865), section 6.
+A step at 128 px costs a sixteenth of one at 512 px, and moves larger strokes. The idea of several resolutions is in
+Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer" (arXiv:1611.07865), section 6.
 """
 
 from __future__ import annotations
@@ -15,16 +14,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.images import fit_size, resize
+from impasto.refine.shelf import StoredMaps
 
 #: The picture starts at the size of the form size / 2^k that lies between this and its double.
 SMALLEST = 48
 #: Default steps by the longest side of a scale; between two entries, in between.
 STEPS = {64: 90, 128: 60, 256: 46, 512: 28, 1024: 16, 2048: 10, 4096: 6, 8192: 4}
-#: Where more steps than the default ones are asked for, coarse scales take this many times theirs and no more: the
-#: picture is found there by then, and the finest scale has use for the rest.
+#: Where more steps than the default ones are asked for, coarse scales take at most this many times theirs, and the
+#: finest scale the rest.
 ENOUGH = 1.5
-#: A refinement that begins with a network's picture leaves out the scales below this longest side, which that has in it
-#: already, and takes this share of the default steps at the others.
+#: A refinement that begins with a network's picture leaves out the scales below this longest side, and takes this share
+#: of the default steps at the others.
 HYBRID_SMALLEST, HYBRID_SHARE = 96, 0.4
 
 
@@ -36,22 +36,24 @@ class Scale:
     steps: int
 
 
+def size_of(maps: Tensor | StoredMaps) -> tuple[int, int]:
+    """Height and width."""
+    return maps.shape[-2], maps.shape[-1]
+
+
 def fit(image: Tensor, longest: int) -> Tensor:
     """The image (1, 3, H, W) with its longer side ``longest`` pixels long."""
-    return resize(image, fit_size(image.shape[-2], image.shape[-1], longest))
+    return resize(image, fit_size(*size_of(image), longest))
 
 
 def fit_style(style: Tensor, longest: int, smallest: int) -> Tensor:
-    """The painting with its longer side ``longest`` pixels long.
-
-    Longer, if it is so narrow that its shorter side would have less than ``smallest`` pixels.
-    """
-    height, width = style.shape[-2:]
-    return fit(style, max(longest, math.ceil(smallest * max(height, width) / min(height, width))))
+    """The painting with its longer side ``longest`` pixels long, or longer if the shorter one is below ``smallest``."""
+    sides = size_of(style)
+    return fit(style, max(longest, math.ceil(smallest * max(sides) / min(sides))))
 
 
 def default_steps(longest: int) -> int:
-    """How many steps pay at a scale: many where they are cheap and the picture is found, few where they are dear."""
+    """How many steps pay at a scale: many where they are cheap, few where they are dear."""
     return round(float(np.interp(math.log2(longest), [math.log2(side) for side in STEPS], list(STEPS.values()))))
 
 
@@ -61,9 +63,8 @@ def plan(size: int, steps: int | None = None, smallest: int = SMALLEST) -> tuple
     Args:
         size: longest side of the finished picture, at least 1.
         smallest: the coarsest scale is at least as long as this.
-        steps: steps in all, shared out like the default ones as long as they are about as many; many more mostly go
-            to the finest scale. None for the default. Every scale gets at least one as long as there are enough, the
-            last scale always.
+        steps: in all, shared out like the default ones; many more mostly go to the finest scale. None for the default.
+            Every scale gets at least one as long as there are enough, the last scale always.
 
     Example:
         >>> [(s.longest, s.steps) for s in plan(512)]
@@ -102,21 +103,18 @@ def hybrid_plan(size: int, steps: int | None = None, smallest: int = 1) -> tuple
 
 
 def enlarge(image: Tensor, coarse_content: Tensor, content: Tensor, detail: float) -> Tensor:
-    """The picture at the next scale.
-
-    Enlarging alone would lose the drawing finer than the old pixels, and the few steps at the new scale are too dear to
-    spend on bringing it back. So the photograph's own fine detail is laid over the enlarged picture.
+    """The picture at the next scale: enlarged, with the photograph's detail that is finer than the old pixels over it.
 
     Args:
         image: the picture so far (1, 3, h, w).
         coarse_content: the photograph at the old scale (1, 3, h, w).
         content: the photograph at the new scale (1, 3, H, W).
-        detail: how much of the photograph's detail, 0 to 1.
+        detail: how much of the photograph's detail, 0 to 1. Drawing it anew would take more steps than there are.
     """
-    size = (content.shape[-2], content.shape[-1])
     # In place, as pictures may be large; but for one that has the size already, which is not ours to change.
     larger, blurred = (
-        part.clone() if part.shape == content.shape else resize(part, size) for part in (image, coarse_content)
+        part.clone() if part.shape == content.shape else resize(part, size_of(content))
+        for part in (image, coarse_content)
     )
     return larger.add_(blurred.sub_(content).mul_(-detail)).clamp_(0, 1)
 

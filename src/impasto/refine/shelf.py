@@ -1,8 +1,7 @@
 """What does not fit into memory lies in temporary files, and is read and written piece by piece.
 
-Plain reads and writes, no mapped files: what lies here is not resident, but for what the system caches of its own
-accord and gives up as soon as memory is wanted. The files have no names: they are gone with the process, however it
-ends.
+Plain reads and writes, no mapped files: nothing of a file is resident but what the system caches and gives up as soon
+as memory is wanted. The files have no names: they are gone with the process, however it ends.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -22,20 +22,20 @@ from impasto.errors import ImpastoError
 PIECE = 1 << 21
 
 
-def pieces(count: int, piece: int = PIECE) -> Iterator[tuple[int, int]]:
-    """Beginnings and ends of pieces of ``piece`` numbers that cover ``count`` of them."""
-    for start in range(0, count, piece):
-        yield start, min(start + piece, count)
+def pieces(count: int, width: int = 1) -> Iterator[tuple[int, int]]:
+    """Beginnings and ends of pieces that cover ``count`` rows of ``width`` numbers."""
+    step = max(1, PIECE // width)
+    for start in range(0, count, step):
+        yield start, min(start + step, count)
 
 
 class _Stored:
     """Numbers in a file; zeros where none were written, which take no room."""
 
     def __init__(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
-        self.shape, self.dtype, self.device = tuple(shape), dtype, device
-        self.count = torch.Size(shape).numel()
+        self.shape, self.dtype, self.device = torch.Size(shape), dtype, device
+        self.count = self.shape.numel()
         with _roomy():
-            # Open as long as this lives.
             self._file: IO[bytes] = tempfile.TemporaryFile(dir=_folder(), buffering=0, prefix="impasto-")  # noqa: SIM115
             self._file.truncate(self.count * dtype.itemsize)
 
@@ -61,7 +61,7 @@ class StoredVector(_Stored):
     @classmethod
     def of(cls, tensor: Tensor) -> StoredVector:
         """A copy of ``tensor``."""
-        stored, flat = cls(tensor.shape, tensor.dtype, tensor.device), tensor.reshape(-1)
+        stored, flat = cls(tensor.shape, tensor.dtype, tensor.device), tensor.flatten()
         for start, stop in pieces(stored.count):
             stored.write(start, flat[start:stop])
         return stored
@@ -91,27 +91,27 @@ class StoredMaps(_Stored):
     def write(self, rows: slice, columns: slice, maps: Tensor) -> None:
         """Put ``maps`` (1, C, rows, columns) there."""
         channels, _, width = self.shape[1:]
-        lines = _lines(maps)
-        for line, row in zip(lines, range(rows.start, rows.stop), strict=True):
+        for line, row in zip(_lines(maps), range(rows.start, rows.stop), strict=True):
             self._put((row * width + columns.start) * channels, line)
 
 
-class StoredPile(_Stored):
-    """Feature maps (1, C, h, w) of any sizes, one on top of the other.
+def read_maps(maps: Tensor | StoredMaps, rows: slice, columns: slice) -> Tensor:
+    """A window of maps in memory, a view then, or on the disk."""
+    return maps.read(rows, columns) if isinstance(maps, StoredMaps) else maps[..., rows, columns]
 
-    The last ones that were put there are the first that are taken away.
-    """
+
+class StoredPile(_Stored):
+    """Feature maps (1, C, h, w) of any sizes, the last ones in the first ones out."""
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__((0,), dtype, device)
-        self._sizes: list[tuple[int, int, int]] = []
+        self._sizes: list[torch.Size] = []
 
     def push(self, maps: Tensor) -> None:
         """Put ``maps`` on top."""
         lines = _lines(maps)
         self._put(self.count, lines)
-        height, width, channels = lines.shape
-        self._sizes.append((height, width, channels))
+        self._sizes.append(lines.shape)
         self.count += lines.numel()
 
     def pop(self) -> Tensor:
@@ -128,30 +128,26 @@ def _lines(maps: Tensor) -> Tensor:
 
 
 def _channels_last(lines: Tensor) -> Tensor:
-    """(h, w, C) as (1, C, h, w).
-
-    The first axis has the stride by which torch knows this memory format. With another, which a single picture would
-    not need, convolutions and poolings copy their input into the other format first.
-    """
+    """(h, w, C) as (1, C, h, w)."""
+    # Only with the first axis added before does torch see that this is channels last, and need no copy.
     return lines[None].permute(0, 3, 1, 2)
 
 
-class _roomy:  # noqa: N801 (used like a function)
+@contextmanager
+def _roomy() -> Iterator[None]:
     """A disk that is full becomes one plain line."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, OSError):
-            raise ImpastoError(
-                f"{_folder()} takes no more ({error.strerror or error}), and what does not fit into "
-                "memory lies there; make room, or name another folder in the environment variable TMPDIR",
-                setting="max_memory",
-            ) from error
+    try:
+        yield
+    except OSError as error:
+        raise ImpastoError(
+            f"{_folder()} takes no more ({error.strerror or error}), and what does not fit into "
+            "memory lies there; make room, or name another folder in the environment variable TMPDIR",
+            setting="max_memory",
+        ) from error
 
 
 def _folder() -> str:
-    """Where temporary files go: as the user says, or else where they lie on a disk. Many a /tmp is memory itself."""
+    """Where temporary files go: as the user says, or else to /var/tmp, as /tmp is often a RAM disk."""
     said = any(name in os.environ for name in ("TMPDIR", "TEMP", "TMP"))
     roomy = Path("/var/tmp")
     return str(roomy) if not said and roomy.is_dir() and os.access(roomy, os.W_OK) else tempfile.gettempdir()

@@ -14,12 +14,11 @@ from torch.nn import functional as F
 
 from impasto.refine import spectrum
 from impasto.refine.pyramid import carry_over
-from impasto.refine.shelf import PIECE, StoredVector, pieces
+from impasto.refine.shelf import StoredVector, pieces
 
-#: How many pairs of displacement and gradient change L-BFGS remembers.
-HISTORY = 10
-#: The same where they are on the disk, where each takes 24 bytes a pixel.
-DISK_HISTORY = 5
+#: How many pairs of displacement and gradient change L-BFGS remembers: in memory, and on the disk, where each takes 24
+#: bytes a pixel.
+HISTORY, DISK_HISTORY = 10, 5
 #: L-BFGS moves no pixel further than this in one step.
 FARTHEST = 0.15
 
@@ -47,7 +46,7 @@ class Space:
 
     def dot(self, a: Vector, b: Vector) -> float:
         """The inner product."""
-        return torch.dot(_tensor(a).flatten(), _tensor(b).flatten()).item()
+        return sum(torch.dot(one.flatten(), other.flatten()).item() for one, other in self._parts(a, b))
 
     def free(self, image: Tensor, gradient: Tensor) -> Tensor:
         """The gradient, but 0 at a pixel at the edge of the range that wants to leave it. It may be overwritten."""
@@ -59,7 +58,8 @@ class Space:
 
     def add(self, tensor: Tensor, kept: Vector, factor: float) -> None:
         """Add ``factor`` times ``kept`` to ``tensor``."""
-        tensor.add_(_tensor(kept), alpha=factor)
+        for part, addend in self._parts(tensor, kept):
+            part.add_(addend, alpha=factor)
 
     def accumulate(self, known: Tensor | None, s: Vector, y: Vector) -> Tensor:
         """:func:`impasto.refine.spectrum.accumulate`."""
@@ -79,27 +79,23 @@ class Space:
         """The new picture and vectors by a rule that treats every number alike. ``gradient`` may be overwritten."""
         return rule(image, gradient, vectors)
 
+    def _parts(self, *vectors: Vector) -> Iterator[tuple[Tensor, ...]]:
+        """Corresponding parts of vectors as large as each other; those of tensors are views."""
+        yield tuple(map(_tensor, vectors))
 
-class Strips(Space):
-    """What is remembered is on the disk. The picture and its gradient, in whose place the next picture comes, are not.
+
+class _Strips(Space):
+    """What is remembered is on the disk; the picture and its gradient, which the next picture overwrites, are not.
 
     Inner products are summed in a fixed order. A Fourier transform takes a third of the room of a vector.
-
-    Args:
-        piece: numbers that are worked on at a time.
     """
 
     history = DISK_HISTORY
 
-    def __init__(self, piece: int = PIECE) -> None:
-        self.piece = piece
-
     def keep(self, tensor: Tensor) -> Vector:
-        """See :meth:`Space.keep`."""
         return StoredVector.of(tensor)
 
     def enlarged(self, vector: Vector, size: tuple[int, int], divisor: float) -> Vector:
-        """See :meth:`Space.enlarged`."""
         old_height, old_width = vector.shape[-2:]
         height, width = size
         larger = StoredVector((1, 3, height, width), vector.dtype, vector.device)
@@ -109,12 +105,10 @@ class Strips(Space):
         place = (centers - 0.5).clamp_(0, old_height - 1)
         above = place.floor().long()
         below = (above + 1).clamp_(max=old_height - 1)
-        step = max(1, self.piece // max(width, old_width))
         for channel in range(3):
-            for top in range(0, height, step):
-                rows = slice(top, min(top + step, height))
+            for top, bottom in pieces(height, max(width, old_width)):
+                rows, start = slice(top, bottom), channel * old_height
                 first, last = int(above[rows][0]), int(below[rows][-1]) + 1
-                start = channel * old_height
                 lines = _piece(vector, (start + first) * old_width, (start + last) * old_width).view(-1, old_width)
                 share = (place - above)[rows, None].to(lines)
                 mixed = torch.lerp(lines[above[rows] - first], lines[below[rows] - first], share)
@@ -123,47 +117,27 @@ class Strips(Space):
         return larger
 
     def minus(self, tensor: Tensor, kept: Vector) -> Vector:
-        """See :meth:`Space.minus`."""
         difference = StoredVector(tensor.shape, tensor.dtype, tensor.device)
-        for start, stop in pieces(tensor.numel(), self.piece):
+        for start, stop in pieces(tensor.numel()):
             difference.write(start, _piece(tensor, start, stop) - _piece(kept, start, stop))
         return difference
 
-    def dot(self, a: Vector, b: Vector) -> float:
-        """See :meth:`Space.dot`."""
-        return sum(
-            torch.dot(_piece(a, start, stop), _piece(b, start, stop)).item()
-            for start, stop in pieces(torch.Size(a.shape).numel(), self.piece)
-        )
-
     def free(self, image: Tensor, gradient: Tensor) -> Tensor:
-        """See :meth:`Space.free`."""
-        for start, stop in pieces(image.numel(), self.piece):
-            part = _piece(gradient, start, stop)
-            part.masked_fill_(_stuck(_piece(image, start, stop), part), 0)
+        for pixels, part in self._parts(image, gradient):
+            part.masked_fill_(_stuck(pixels, part), 0)
         return gradient
 
     def size(self, tensor: Tensor) -> float:
-        """See :meth:`Space.size`."""
-        total = sum(
-            _piece(tensor, start, stop).abs().sum().item() for start, stop in pieces(tensor.numel(), self.piece)
-        )
-        return total / tensor.numel()
-
-    def add(self, tensor: Tensor, kept: Vector, factor: float) -> None:
-        """See :meth:`Space.add`."""
-        for start, stop in pieces(tensor.numel(), self.piece):
-            _piece(tensor, start, stop).add_(_piece(kept, start, stop), alpha=factor)
+        return sum(part.abs().sum().item() for (part,) in self._parts(tensor)) / tensor.numel()
 
     def accumulate(self, known: Tensor | None, s: Vector, y: Vector) -> Tensor:
-        """See :meth:`Space.accumulate`."""
         height, width = s.shape[-2:]
         sums = []
         for vector in (s, y):
             energies = torch.zeros(3, spectrum.RINGS, dtype=torch.float64)
             for axis in range(3):
-                waves = _rows_transformed(vector, axis, self.piece)
-                for columns, ring, share in _ring_blocks(waves, height, width, self.piece):
+                waves = _rows_transformed(vector, axis)
+                for columns, ring, share in _ring_blocks(waves, height, width):
                     energy = torch.fft.fft(waves[:, columns], dim=0, norm="ortho").abs().square()
                     # Twice, as rfft keeps half; but for the columns that are their own mirror images.
                     mirrored = torch.arange(columns.start, columns.stop, device=energy.device)
@@ -175,7 +149,6 @@ class Strips(Space):
         return spectrum.fade(known, *sums)
 
     def precondition(self, tensor: Tensor, known: Tensor, curvature: float, limit: float) -> Tensor:
-        """See :meth:`Space.precondition`."""
         height, width = tensor.shape[-2:]
         inverse, axes = spectrum.inverse_curvature(known, curvature, limit), spectrum.axes(tensor)
         most = inverse.max()
@@ -184,26 +157,24 @@ class Strips(Space):
         change_of = F.pad(inverse / most - 1, (0, 1))
         # The axes are at right angles: what one of them gains does not show on the others.
         for axis in range(3):
-            waves = _rows_transformed(tensor, axis, self.piece)
-            for columns, ring, share in _ring_blocks(waves, height, width, self.piece):
+            waves = _rows_transformed(tensor, axis)
+            for columns, ring, share in _ring_blocks(waves, height, width):
                 block = torch.fft.fft(waves[:, columns], dim=0, norm="ortho")
                 block *= torch.lerp(change_of[axis][ring], change_of[axis][ring + 1], share).view(height, -1)
                 waves[:, columns] = torch.fft.ifft(block, dim=0, norm="ortho")
-            for top, bottom in _row_strips(height, width, self.piece):
+            for top, bottom in pieces(height, 3 * width):
                 change = torch.fft.irfft(waves[top:bottom], n=width, norm="ortho")
                 tensor[0, :, top:bottom] += axes[axis, :, None, None] * change
         return tensor
 
     def moved(self, image: Tensor, direction: Tensor) -> Tensor:
-        """See :meth:`Space.moved`."""
         return direction.clamp_(-FARTHEST, FARTHEST).neg_().add_(image).clamp_(0, 1)
 
     def elementwise(
         self, rule: Rule, image: Tensor, gradient: Tensor, vectors: tuple[Vector, ...]
     ) -> tuple[Tensor, tuple[Vector, ...]]:
-        """See :meth:`Space.elementwise`."""
         kept: list[StoredVector] = []
-        for start, stop in pieces(image.numel(), self.piece):
+        for start, stop in pieces(image.numel()):
             before = tuple(_piece(vector, start, stop) for vector in vectors)
             part, after = rule(_piece(image, start, stop), _piece(gradient, start, stop), before)
             kept = kept or [StoredVector(image.shape, image.dtype, image.device) for _ in after]
@@ -212,9 +183,12 @@ class Strips(Space):
             _piece(gradient, start, stop).copy_(part)
         return gradient, tuple(kept)
 
+    def _parts(self, *vectors: Vector) -> Iterator[tuple[Tensor, ...]]:
+        for start, stop in pieces(vectors[0].shape.numel()):
+            yield tuple(_piece(vector, start, stop) for vector in vectors)
 
-#: The two.
-IN_MEMORY, ON_DISK = Space(), Strips()
+
+IN_MEMORY, ON_DISK = Space(), _Strips()
 
 
 def _tensor(vector: Vector) -> Tensor:
@@ -231,17 +205,11 @@ def _stuck(image: Tensor, gradient: Tensor) -> Tensor:
     return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
 
 
-def _row_strips(height: int, width: int, piece: int) -> Iterator[tuple[int, int]]:
-    step = max(1, piece // (3 * width))
-    for top in range(0, height, step):
-        yield top, min(top + step, height)
-
-
-def _rows_transformed(vector: Vector, axis: int, piece: int) -> Tensor:
+def _rows_transformed(vector: Vector, axis: int) -> Tensor:
     """The Fourier transform of every row, (h, w // 2 + 1) complex, of a color axis."""
     height, width = vector.shape[-2:]
     waves = torch.empty(height, width // 2 + 1, dtype=torch.complex64, device=vector.device)
-    for top, bottom in _row_strips(height, width, piece):
+    for top, bottom in pieces(height, 3 * width):
         parts = [_piece(vector, (c * height + top) * width, (c * height + bottom) * width) for c in range(3)]
         rows = torch.stack(parts)
         mixed = (spectrum.axes(rows)[axis] @ rows).view(-1, width)
@@ -249,11 +217,10 @@ def _rows_transformed(vector: Vector, axis: int, piece: int) -> Tensor:
     return waves
 
 
-def _ring_blocks(waves: Tensor, height: int, width: int, piece: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+def _ring_blocks(waves: Tensor, height: int, width: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Blocks of columns; for each frequency, the lower of its two rings, and how far it belongs to the other one."""
-    step = max(1, piece // height)
-    for left in range(0, waves.shape[1], step):
-        columns = slice(left, min(left + step, waves.shape[1]))
+    for left, right in pieces(waves.shape[1], height):
+        columns = slice(left, right)
         place = spectrum.places(height, width, waves.device, columns)
         ring = place.long()
         yield columns, ring, place - ring

@@ -1,9 +1,8 @@
 """A preconditioner that knows coarse patterns from fine ones.
 
 Style and content losses are far more curved along some spatial frequencies than along others, and along brightness than
-along color, while their curvature hardly depends on where in the picture one looks. A filter, diagonal in the Fourier
-basis, can therefore say what no factor and no per-pixel scale can. Its values come from the steps that L-BFGS takes
-anyway: s is a displacement, y the change of the gradient, and their spectra are summed over rings of frequencies.
+along color, but much the same everywhere in the picture: a filter, diagonal in the Fourier basis, models that. Its
+values come from the steps of L-BFGS: spectra of displacements s and gradient changes y, summed over frequency rings.
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ from impasto.losses import Normalization
 RINGS = 10
 #: How much of what was known stays when a new pair comes.
 MEMORY = 0.8
-#: The filter's factor for a ring is at most this many times larger or smaller than a plain factor for all would be.
-#: Where a loss hardly looks, what seems flat is mostly the noise of kinks, and long steps make it seem flatter still.
-#: Under the article's factors a limit only costs steps: 1.5 % of the loss after 400 of them.
+#: A ring's factor is at most this many times larger or smaller than a plain factor for all rings would be: what seems
+#: flat is mostly the noise of kinks. Under the article's factors a limit costs 1.5 % of the loss after 400 steps.
 LIMITS: dict[Normalization, float] = {"relative": 4.0, "gatys": math.inf}
 #: Brightness, and two axes of color at right angles to it.
 AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
@@ -31,12 +29,7 @@ AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 def accumulate(known: Tensor | None, s: Tensor, y: Tensor) -> Tensor:
     """Sums of s·s and y·y for every color axis and ring, where ``known`` ones fade, and y·y of this pair alone.
 
-    The result is (3, 3, RINGS).
-
-    Args:
-        known: what this function returned before.
-        s: displacement of the picture (1, 3, h, w).
-        y: change of the gradient (1, 3, h, w).
+    ``known`` is what this function returned before, (3, 3, RINGS); s and y are (1, 3, h, w).
     """
     return fade(known, *_ring_sums(_spectrum(torch.cat([s, y])).abs().square(), s))
 
@@ -51,14 +44,13 @@ def fade(known: Tensor | None, ss: Tensor, yy: Tensor) -> Tensor:
 def precondition(gradient: Tensor, known: Tensor, curvature: float, limit: float) -> Tensor:
     """Divide ``gradient`` (1, 3, h, w) by the curvature along each color axis and ring.
 
-    The curvature is taken as ‖y‖ / ‖s‖, which is never below s·y / ‖s‖²: max pooling makes gradients jump, and steps as
-    long as the mean curvature allows end in loops.
+    It is taken as ‖y‖ / ‖s‖, never below s·y / ‖s‖²: max pooling makes gradients jump, and longer steps end in loops.
 
     Args:
         gradient: what to divide.
         known: from :func:`accumulate`.
         curvature: s·y of the newest pair: the filter H is scaled so that y·H y = s·y, as L-BFGS expects.
-        limit: how many times larger or smaller than a plain factor the filter's may be, see :data:`LIMITS`.
+        limit: see :data:`LIMITS`.
     """
     weights, shape = _rings(*gradient.shape[-2:], gradient.device), (3, gradient.shape[-2], -1)
     response = (inverse_curvature(known, curvature, limit) @ weights).view(shape)
@@ -92,14 +84,7 @@ def _spectrum(image: Tensor) -> Tensor:
 
 
 def places(height: int, width: int, device: torch.device, columns: slice = slice(None)) -> Tensor:
-    """The ring, from 0 to RINGS - 1, of each frequency of rfft2 (h · columns); between two whole numbers, in between.
-
-    Args:
-        height: of the picture.
-        width: of the picture.
-        device: where the result is wanted.
-        columns: of the h · (w // 2 + 1) frequencies; all if not given.
-    """
+    """The ring, a fraction from 0 to RINGS - 1, of each frequency (h · columns) of those of rfft2, h · (w // 2 + 1)."""
     down = torch.fft.fftfreq(height, device=device)[:, None]
     across = torch.fft.rfftfreq(width, device=device)[columns]
     lowest = 1 / max(height, width)
@@ -116,8 +101,7 @@ def _rings(height: int, width: int, device: torch.device) -> Tensor:
 
 def _ring_sums(values: Tensor, image: Tensor) -> Tensor:
     """Sums (B, 3, RINGS) over the whole spectrum, of which rfft2 keeps half, of ``values`` (B, 3, h, w // 2 + 1)."""
-    # Twice, but for the columns that are their own mirror images. A product with a matrix, not a scatter: the order of
-    # a scatter's sums is not always the same.
+    # Twice, but for the columns that are their own mirror images. A matrix product, as a scatter sums in any order.
     single = [0, -1] if image.shape[-1] % 2 == 0 else [0]
     values = 2 * values
     values[..., single] /= 2

@@ -1,8 +1,8 @@
 """Every term of the loss: a statistic that adds up over tiles of a layer's maps, and a function of it.
 
-The whole picture is one tile, a picture larger than memory is many; a term is the same for both. Its statistic is the
-sum of what :meth:`Term.look` finds in each tile, and the gradient for a tile follows from the derivative of the loss by
-that sum. A new loss is one class here and one word in :mod:`impasto.settings`.
+The whole picture is one tile, a picture larger than memory is many. A statistic is the sum of what :meth:`Term.look`
+finds in each tile, and a tile's gradient follows from the derivative of the loss by that sum. A new loss is one class
+here and one word in :mod:`impasto.settings`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from torch import Tensor
 
 from impasto.features.extractor import channels_last
 from impasto.losses import SMALLEST_ENERGY, Normalization, content_loss, gram_matrix, style_loss, target_energy
-from impasto.refine.shelf import StoredMaps
+from impasto.refine.shelf import StoredMaps, read_maps
 from impasto.tiles import Tile
 
-#: The layer of terms that look at the picture itself. What is shown to them of a tile reaches one row and one column
-#: further, where there are any.
+#: The layer of terms that look at the picture itself. They see one more row and column of a tile, where there are any.
 PIXELS = "pixels"
 
 
@@ -28,15 +27,15 @@ class Term(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the loss that it is part of: ``content``, ``style``, ``total variation``."""
+        """The loss that it is part of: ``content``, ``style``, ``total variation``."""
 
     @property
     def layer(self) -> str:
-        """Whose maps it looks at, or :data:`PIXELS`."""
+        """The layer whose maps it looks at, or :data:`PIXELS`."""
 
     @property
     def weight(self) -> float:
-        """Within the loss of that name."""
+        """Its factor within the loss of that name."""
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """What ``tile`` adds to the statistic, from its ``maps`` (1, C, h, w) in float32 or float64."""
@@ -50,10 +49,7 @@ class Gram:
     """Style: the distance of Gram matrices, of the whole picture or under masks (Gatys et al. 2017, arXiv:1611.07865).
 
     Attributes:
-        layer: see :class:`Term`.
-        weight: w_l of the article.
         target: Gram matrix A / M (1, N, N) of the style; (R, N, N) with masks, one for each.
-        normalization: see :mod:`impasto.losses`.
         channels: N of the article, where it is not the size of the matrices.
         metric: see :meth:`impasto.features.extractor.Extractor.metric`.
         masks: weights (R, 1, H, W) of the positions of the layer, from 0 up; None where all count the same.
@@ -79,12 +75,7 @@ class Gram:
     def loss(self, statistic: Tensor) -> Tensor:
         """:func:`impasto.losses.style_loss`, the mean over the masks."""
         return style_loss(
-            statistic,
-            self.target,
-            self.normalization,
-            channels=self.channels,
-            metric=self.metric,
-            energy=self._energy,
+            statistic, self.target, self.normalization, channels=self.channels, metric=self.metric, energy=self._energy
         )
 
 
@@ -105,11 +96,8 @@ class Content:
     """Content: the distance of feature maps.
 
     Attributes:
-        layer: see :class:`Term`.
-        weight: of the layer.
         target: the photograph's maps (1, N, H, W), in memory or on the disk.
         energy: Σ P² of the relative normalization.
-        normalization: see :mod:`impasto.losses`.
         metric: see :meth:`impasto.features.extractor.Extractor.metric`.
     """
 
@@ -123,8 +111,7 @@ class Content:
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """The tile's share of :func:`impasto.losses.content_loss`."""
-        place = tile.rows, tile.columns
-        target = self.target.read(*place) if isinstance(self.target, StoredMaps) else self.target[(..., *place)]
+        target = read_maps(self.target, tile.rows, tile.columns)
         energy = maps.new_tensor([max(self.energy, SMALLEST_ENERGY)])
         return content_loss(maps, target, self.normalization, metric=self.metric, energy=energy)
 
@@ -147,11 +134,9 @@ class TotalVariation:
         across = maps[..., :height, 1:] - maps[..., :height, :-1]
         down = maps[..., 1:, :width] - maps[..., :-1, :width]
         (rows, columns), channels = tile.size, maps.shape[1]
-        shares = (
-            across.square().sum() / (channels * rows * (columns - 1)),
-            down.square().sum() / (channels * (rows - 1) * columns),
-        )
-        return torch.stack(shares).sum()
+        across = across.square().sum() / (channels * rows * (columns - 1))
+        down = down.square().sum() / (channels * (rows - 1) * columns)
+        return torch.stack((across, down)).sum()
 
     def loss(self, statistic: Tensor) -> Tensor:
         """The statistic itself."""

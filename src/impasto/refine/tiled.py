@@ -1,24 +1,21 @@
 """The exact gradient of a picture that is larger than memory.
 
 The extractor's stages, see :class:`impasto.features.extractor.Stage`, are gone through one after the other, each tile
-by tile. Within a stage an output depends on a few positions around it only, so a tile needs a narrow border of the
-tiles beside it: one to four positions, where the way through all stages at once would ask for seventy pixels. What a
-stage gives to the next one lies on the disk.
+by tile. Within a stage an output depends on a few positions around it only, so a tile needs a border of one to four
+positions, where all stages at once would take seventy pixels. What a stage gives to the next one lies on the disk.
 
-Two passes. Forward, the tiles' Gram matrices and content losses are summed: they are those of the whole picture. The
-derivative of the style loss by each sum is then known, and with it everything that a tile's gradient depends on.
-Backward, from the last stage to the first, each tile's maps are had again, and its gradient is added into that of the
-stage's input. So every number is the one that a machine with enough memory would have found, up to rounding.
+Two passes. Forward, the tiles' Gram matrices and content losses are summed, which gives the derivative of the loss by
+each sum, and with it everything that a tile's gradient depends on. Backward, from the last stage to the first, each
+tile's maps are had again, and its gradient is added into that of the stage's input. So every number is the one that a
+machine with enough memory would have found, up to rounding.
 
-The maps of the deep stages, where there are few positions, and each has cost the most to find, are kept on the disk
-from one pass to the other. Those of the others are found anew.
+The maps of the deep stages, few but the dearest to find, are kept on the disk from one pass to the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,24 +24,20 @@ from impasto.features.extractor import Extractor, Stage
 from impasto.machine import give_memory_back, resident_memory
 from impasto.refine.budget import Tiling
 from impasto.refine.objective import Look, Losses, Objective, add_share, precision
-from impasto.refine.shelf import StoredMaps, StoredPile
+from impasto.refine.pyramid import size_of
+from impasto.refine.shelf import StoredMaps, StoredPile, read_maps
 from impasto.refine.terms import PIXELS
-from impasto.tiles import Tile, cut, even_parts
+from impasto.tiles import Tile, cut, equal_parts, even_parts
 
-#: From this stage on, counted from 0, maps are kept on the disk; but not of a GPU, which computes faster than it reads.
+#: From this stage on, counted from 0, maps are kept on the disk; not a GPU's, which computes faster than it reads.
 KEPT_FROM = 3
 #: Rows of the picture that terms of the pixels are shown at a time.
 STRIP = 256
 
 
 @dataclass
-class Passed:
-    """A stage that the picture has gone through.
-
-    Attributes:
-        source: its input.
-        maps: those of its convolutions, tile by tile, in windows; None if they are to be found anew.
-    """
+class _Passed:
+    """A stage that was gone through: its input, and the maps of its tiles, None if they are to be found anew."""
 
     source: Tensor | StoredMaps
     maps: StoredPile | None = None
@@ -52,8 +45,6 @@ class Passed:
 
 class Tiled:
     """Looks at a picture tile by tile, see :class:`impasto.refine.objective.View`.
-
-    Beside the image and its gradient, there is never more in memory than one tile with all that its way back needs.
 
     Args:
         extractor: where the features come from.
@@ -72,8 +63,7 @@ class Tiled:
         bf16: bool = False,
         kept_from: int = KEPT_FROM,
     ) -> None:
-        self.extractor, self.tiling, self.device, self.bf16 = extractor, tiling, device, bf16
-        self.kept_from = kept_from
+        self.extractor, self.tiling, self.device, self.bf16, self.kept_from = extractor, tiling, device, bf16, kept_from
         give_memory_back()
         self.resident = resident_memory()
 
@@ -110,27 +100,13 @@ class Tiled:
                 gradient[(..., *tile.window)] += torch.autograd.grad(term.look(window, tile), window, slopes[index])[0]
         return gradient, losses
 
-    def _run(
-        self,
-        picture: Tensor,
-        layers: Sequence[str],
-        look: Look,
-        *,
-        keep: bool = True,
-    ) -> list[Passed]:
-        """Go through the stages without gradients, showing each tile of ``layers``.
-
-        Args:
-            picture: (1, 3, h, w).
-            layers: whose maps are shown.
-            look: is shown them.
-            keep: False if there is no way back: only the last stage's input is returned then.
-        """
-        passed = [Passed(picture)]
+    def _run(self, picture: Tensor, layers: Sequence[str], look: Look, *, keep: bool = True) -> list[_Passed]:
+        """Go through the stages without gradients, showing tiles of ``layers``; ``keep`` what the way back needs."""
+        passed = [_Passed(picture)]
         stages = self.extractor.stages(layers)
         for number, stage in enumerate(stages):
             here = passed[-1]
-            height, width = size = _size(here.source)
+            height, width = size = size_of(here.source)
             following: StoredMaps | None = None
             for tile in self._tiles(stage, number, size):
                 for name, maps in self._walk(stage, here.source, tile):
@@ -141,51 +117,38 @@ class Tiled:
                         here.maps.push(maps)
                 if number + 1 < len(stages):
                     pooled = stage.pool(tile.inside(maps))
-                    if following is None:
-                        shape = (1, stage.widths[-1], height // 2, width // 2)
-                        following = StoredMaps(shape, pooled.dtype, self.device)
+                    shape = (1, stage.widths[-1], height // 2, width // 2)
+                    following = following or StoredMaps(shape, pooled.dtype, self.device)
                     following.write(*_pooled(tile), pooled)
                     del pooled
                 del maps
                 self._tidy()
             if following is not None:
-                passed = [*passed, Passed(following)] if keep else [Passed(following)]
+                passed = [*passed, _Passed(following)] if keep else [_Passed(following)]
         return passed
 
     def _walk(self, stage: Stage, source: Tensor | StoredMaps, tile: Tile) -> Iterator[tuple[str, Tensor]]:
         """A stage's convolutions and their maps, for the window of a tile."""
-        steps = stage.walk(_read(source, tile))
+        steps = stage.walk(read_maps(source, *tile.window))
         while True:
-            # Around every step of its own: what is between them is the caller's.
+            # Around every step of its own: the caller runs between them.
             with torch.no_grad(), precision(self.device, self.bf16):
                 step = next(steps, None)
             if step is None:
                 return
             yield step
 
-    def _back(self, image: Tensor, passed: list[Passed], objective: Objective, slopes: Sequence[Tensor]) -> Tensor:
-        """The gradient for the pixels.
-
-        Args:
-            image: (1, 3, h, w).
-            passed: the stages; they are used up.
-            objective: whose terms look.
-            slopes: derivative of the total loss by the statistic of each term.
-        """
+    def _back(self, image: Tensor, passed: list[_Passed], objective: Objective, slopes: Sequence[Tensor]) -> Tensor:
+        """The gradient of the pixels, from the derivatives of the loss by the terms' statistics; uses ``passed`` up."""
         outer: Tensor | StoredMaps | None = None
         stages = self.extractor.stages(objective.layers)
         if not stages:
             return torch.zeros_like(image)
-        for number in reversed(range(len(stages))):
-            stage, here = stages[number], passed.pop()
-            inner: Tensor | StoredMaps
-            if number:
-                assert isinstance(here.source, StoredMaps)
-                inner = StoredMaps(here.source.shape, here.source.dtype, self.device)
-            else:
-                inner = torch.zeros_like(image)
+        for number, stage in reversed(list(enumerate(stages))):
+            here = passed.pop()
+            inner = _zeros_like(here.source)
             # What was kept last is had first.
-            for tile in reversed(list(self._tiles(stage, number, _size(here.source)))):
+            for tile in reversed(list(self._tiles(stage, number, size_of(here.source)))):
                 slope: Tensor | None = None
                 for name, maps in self._way_back(stage, here, tile):
                     part = tile.inside(maps).requires_grad_()
@@ -195,7 +158,7 @@ class Tiled:
                         slope = torch.zeros_like(maps)
                         if outer is not None:
                             with precision(self.device, self.bf16):
-                                ends.append((stage.pool(part), _at(outer, *_pooled(tile))))
+                                ends.append((stage.pool(part), read_maps(outer, *_pooled(tile))))
                     if ends:
                         values, pulls = zip(*ends, strict=True)
                         tile.inside(slope).add_(torch.autograd.grad(values, part, pulls)[0])
@@ -211,10 +174,10 @@ class Tiled:
         return outer
 
     def _tiles(self, stage: Stage, number: int, size: tuple[int, int]) -> Iterator[Tile]:
-        parts = partial(even_parts, side=self.tiling.sides[number])
-        return cut(parts(size[0]), parts(size[1]), stage.reach, size)
+        rows, columns = (even_parts(length, self.tiling.sides[number]) for length in size)
+        return cut(rows, columns, stage.reach, size)
 
-    def _way_back(self, stage: Stage, here: Passed, tile: Tile) -> Iterator[tuple[str, Tensor]]:
+    def _way_back(self, stage: Stage, here: _Passed, tile: Tile) -> Iterator[tuple[str, Tensor]]:
         """A stage's convolutions and their maps, for the window of a tile, from the last one to the first."""
         if here.maps is not None:
             for name in reversed(stage.names):
@@ -225,10 +188,7 @@ class Tiled:
                 yield found.pop()
 
     def _tidy(self) -> None:
-        """Give memory back if there might be too little for the next tile.
-
-        Not always: what is given back has to be mapped and cleared again, which takes as long as a small network does.
-        """
+        """Give memory back where the next tile might lack it; else mapping it anew takes as long as a small network."""
         if resident_memory() - self.resident > self.tiling.spare:
             give_memory_back()
 
@@ -237,23 +197,14 @@ class Tiled:
         return maps.float() if self.bf16 else maps
 
 
-def _read(source: Tensor | StoredMaps, tile: Tile) -> Tensor:
-    """The window of a tile, a copy."""
-    return _at(source, *tile.window)
-
-
-def _size(maps: Tensor | StoredMaps) -> tuple[int, int]:
-    return maps.shape[-2], maps.shape[-1]
-
-
-def _at(source: Tensor | StoredMaps, rows: slice, columns: slice) -> Tensor:
+def _zeros_like(source: Tensor | StoredMaps) -> Tensor | StoredMaps:
     if isinstance(source, StoredMaps):
-        return source.read(rows, columns)
-    return source[..., rows, columns].clone()
+        return StoredMaps(source.shape, source.dtype, source.device)
+    return torch.zeros_like(source)
 
 
 def _put(target: Tensor | StoredMaps, tile: Tile, gradient: Tensor) -> None:
-    """Add a tile's gradient for its window. Windows overlap: each position gets its share from several tiles."""
+    """Add a tile's gradient for its window; windows overlap."""
     if isinstance(target, StoredMaps):
         target.write(*tile.window, target.read(*tile.window) + gradient)
     else:
@@ -267,8 +218,7 @@ def _pooled(tile: Tile) -> tuple[slice, slice]:
 
 def _strips(image: Tensor) -> Iterator[Tile]:
     """Strips of rows of a picture (1, 3, h, w), shown with the first row of the next one."""
-    height, width = size = image.shape[-2], image.shape[-1]
+    height, width = size = size_of(image)
     columns = slice(0, width)
-    for top in range(0, height, STRIP):
-        rows = slice(top, min(top + STRIP, height))
-        yield Tile(rows, columns, (slice(top, min(rows.stop + 1, height)), columns), size)
+    for rows in equal_parts(height, STRIP):
+        yield Tile(rows, columns, (slice(rows.start, min(rows.stop + 1, height)), columns), size)
