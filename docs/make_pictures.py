@@ -28,9 +28,9 @@ STEPS: int | None = None
 GAP = 8
 HEAVIEST = 300_000  # bytes a picture
 #: What each picture is made of, by the names of the gallery.
-HERO = ("astronaut", "starry_night")
+HERO = ("coffee", "starry_night")
 ROWS = ("coffee", "composition_vii")
-MANY = "coffee"
+MANY = "astronaut"
 LAMBDAS = ("1e-5", "1e-4", "1e-3", "1e-2")
 
 

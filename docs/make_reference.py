@@ -34,7 +34,7 @@ def page() -> str:
 def row(item: Any, hint: Any, facts: Any) -> str:
     """A line of the table."""
     methods = "all" if facts.methods == set(METHODS) else ", ".join(m for m in METHODS if m in facts.methods)
-    default = {None: "", False: "`false`"}.get(item.default, f"`{item.default}`")
+    default = "" if item.default is None or item.default is False else f"`{item.default}`"
     text = ImpastoError(facts.help).spelled(spell)
     shape = facts.metavar.replace("|", ", ") if facts.metavar else values(hint)
     return f"| `{spell(item.name)}` | {shape} | {default} | {methods} | {text} |"
