@@ -97,15 +97,9 @@ def keep_freed_memory() -> None:
     Every step takes and frees the same hundreds of megabytes. By default glibc hands them back to the system, which has
     to map and clear them again, page by page: some 10 to 15 % of a step's time.
     """
-    if not sys.platform.startswith("linux"):
-        return
     M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:  # Another C library.
-        return
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1)):
+        _call_glibc("mallopt", option, value)
 
 
 def give_memory_back() -> None:
@@ -113,10 +107,13 @@ def give_memory_back() -> None:
 
     Work in tiles of many sizes leaves holes between blocks in use: hundreds of megabytes after some tiles.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    with suppress(AttributeError):  # Another C library.
-        ctypes.CDLL(None).malloc_trim(0)
+    _call_glibc("malloc_trim", 0)
+
+
+def _call_glibc(name: str, *values: int) -> None:
+    if sys.platform.startswith("linux"):
+        with suppress(AttributeError):  # Another C library.
+            getattr(ctypes.CDLL(None), name)(*values)
 
 
 def machine_memory() -> int | None:

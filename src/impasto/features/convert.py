@@ -50,8 +50,8 @@ class VGG19Weights:
             ``mean`` (3) and ``scale`` (3) in float64. The network sees (image - mean) · scale.
         convention: ``torchvision`` or ``caffe``: whose input the weights were made for.
         origin: name of the file they came from.
-        origin_sha256: hash of that file.
-        sha256: hash of the tensors: the same for a file and for what it was converted to.
+        origin_sha256: of that file.
+        sha256: of the tensors, the same for a file and for what it was converted to.
     """
 
     tensors: dict[str, Tensor]
