@@ -145,8 +145,8 @@ def finish(run: Run, image: Tensor) -> Painting:
 
 
 @dataclass
-class Run:
-    """What one run knows: made by :func:`prepare`, used up by :meth:`paint`.
+class _Run:
+    """What a run of any method knows: made by :func:`prepare`, used up by its ``paint``.
 
     Attributes:
         settings: with nothing left that is automatic.
@@ -167,18 +167,6 @@ class Run:
     notices: list[str] = field(default_factory=list)
     losses: list[Progress] = field(default_factory=list)
     seconds: float = 0.0
-
-    def prepare(self, init: Source | None) -> None:
-        """Read and work out what the method needs."""
-        raise NotImplementedError
-
-    def paint(self, report: Callable[[Event], bool | None], checkpoint: Path | None, resume: bool) -> Tensor:
-        """The picture (1, 3, h, w), h and w at most those of the finished one."""
-        raise NotImplementedError
-
-    def recipe(self) -> Recipe:
-        """How to make the picture again."""
-        raise NotImplementedError
 
     def _paintings(self) -> Iterator[Picture]:
         """Read the paintings, one after the other."""
@@ -205,20 +193,20 @@ class Run:
 
 
 @dataclass
-class OnePass(Run):
+class OnePass(_Run):
     """Paints in one pass of a network."""
 
     painter: Painter = field(init=False)
 
     def prepare(self, init: Source | None) -> None:
-        """See :meth:`Run.prepare`."""
+        """Load the network."""
         assert self.model is not None
         self.began = time.monotonic()
         self.painter, device = load_painter(self.model, self.settings.runtime, self.settings.device)
         self.settings = replace(self.settings, device=device)
 
     def paint(self, report: Callable[[Event], bool | None], checkpoint: Path | None, resume: bool) -> Tensor:
-        """See :meth:`Run.paint`. One painting after the other, and the photograph at one size only."""
+        """Paint, reading one painting after the other and keeping the photograph at one size only."""
         size, colors = self.settings.size, self.settings.preserve_color
         codes = []
         for picture in self._paintings():
@@ -239,12 +227,12 @@ class OnePass(Run):
         return image
 
     def recipe(self) -> Recipe:
-        """See :meth:`Run.recipe`."""
+        """How to make the picture again."""
         return self._recipe(None, None)
 
 
 @dataclass
-class Refinement(Run):
+class Refinement(_Run):
     """Descends on the pixels, from the photograph, from noise, from any picture, or from what a network painted."""
 
     extractor: Extractor = field(init=False)
@@ -254,7 +242,7 @@ class Refinement(Run):
     given: Picture | None = None
 
     def prepare(self, init: Source | None) -> None:
-        """See :meth:`Run.prepare`."""
+        """Load the extractor, read the pictures, plan the scales and keep within the memory."""
         chosen = self.settings
         device = resolve_device(chosen.device)
         self.extractor = load_extractor(chosen.extractor, device=device, pooling=chosen.pooling)
@@ -285,7 +273,7 @@ class Refinement(Run):
         )
 
     def paint(self, report: Callable[[Event], bool | None], checkpoint: Path | None, resume: bool) -> Tensor:
-        """See :meth:`Run.paint`."""
+        """Descend through the scales; ``report`` may return True to stop."""
         keep_freed_memory()
         recipe, device = self.recipe().to_json(), self.settings.device
         content = self.photograph.tensor.to(device)
@@ -300,36 +288,34 @@ class Refinement(Run):
         if checkpoint is not None and resume and checkpoint.is_file():
             position = read_checkpoint(checkpoint, recipe, device, partial(self._space, content))
         report(Planned(tuple((scale.longest, scale.steps) for scale in self.scales)))
-        keeper = Keeper(position, checkpoint, recipe)
+        written = time.monotonic()
+
+        def keep() -> None:
+            nonlocal written
+            if checkpoint is not None:
+                write_checkpoint(checkpoint, position, recipe)
+            written = time.monotonic()
 
         def after_step(at: Position) -> bool:
             assert at.state is not None
             stop = report(self._record(at, len(at.losses) - 1, at.state.image))
-            keeper.after_step()
+            if time.monotonic() - written > CHECKPOINT_SECONDS:
+                keep()
             return bool(stop)
 
         start = self._start(content, styles)
         try:
-            return descend(
-                content,
-                styles,
-                self.extractor,
-                self.settings,
-                self.scales,
-                start,
-                budget=self.budget,
-                position=position,
-                after_step=after_step,
-            )
+            how: dict[str, Any] = {"budget": self.budget, "position": position, "after_step": after_step}
+            return descend(content, styles, self.extractor, self.settings, self.scales, start, **how)
         except KeyboardInterrupt:
-            keeper.keep()
+            keep()
             raise
         finally:
             self.losses = [self._record(position, index) for index in range(len(position.losses))]
             self.seconds = position.seconds
 
     def recipe(self) -> Recipe:
-        """See :meth:`Run.recipe`."""
+        """How to make the picture again."""
         return self._recipe(self.extractor, self.given)
 
     def _smallest_scale(self, layers: Sequence[str]) -> int:
@@ -405,25 +391,7 @@ class Refinement(Run):
         return painted
 
 
-@dataclass
-class Keeper:
-    """Writes a run's checkpoint now and then."""
-
-    position: Position
-    checkpoint: Path | None
-    recipe: str
-    written: float = field(default_factory=time.monotonic)
-
-    def after_step(self) -> None:
-        """Write it if the last one is old."""
-        if time.monotonic() - self.written > CHECKPOINT_SECONDS:
-            self.keep()
-
-    def keep(self) -> None:
-        """Write it."""
-        if self.checkpoint is not None:
-            write_checkpoint(self.checkpoint, self.position, self.recipe)
-        self.written = time.monotonic()
+Run = OnePass | Refinement
 
 
 def style_colors(style: Tensor, content: Tensor, mode: str) -> Tensor:
