@@ -49,13 +49,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class LbfgsMemory:
-    """What L-BFGS remembers.
+    """What L-BFGS remembers: pairs, oldest first, the last picture and its gradient, the sums of ``spectrum``.
 
-    Attributes:
-        pairs: oldest first.
-        image: the last picture; None after a change of scale.
-        gradient: there.
-        spectrum: of :func:`impasto.refine.spectrum.accumulate`; None before the first pair.
+    All but the pairs are None after a change of scale.
     """
 
     pairs: tuple[Pair, ...] = ()
