@@ -24,14 +24,10 @@ FORMAT = "impasto-checkpoint-2"
 
 @dataclass
 class Position:
-    """Where a run is.
+    """Where a run is: ``step`` steps are done at the scale ``level`` of the plan.
 
-    Attributes:
-        level: index of the scale in the plan.
-        step: steps done at this scale.
-        state: the picture and the optimizer's memory; None before the first step.
-        losses: one entry for every step so far.
-        times: seconds since the beginning, after every step so far; pauses of a resumed run left out.
+    ``losses`` and ``times``, in seconds without the pauses of a resumed run, have one entry for every step so far.
+    ``state`` is None before the first one.
     """
 
     level: int = 0

@@ -126,7 +126,6 @@ def lbfgs(
     step, 1 / ‖g‖₁ over all pixels together, hardly moves a large picture. For ``limit`` see ``spectrum.LIMITS``.
     """
     memory = _remember(state, gradient, space)
-    # A pixel at the edge of the range that wants to leave it stays out of the model.
     direction = space.free(state.image, gradient)
     curvature = [pair.curvature.item() for pair in memory.pairs]
     along = [0.0] * len(curvature)

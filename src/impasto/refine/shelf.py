@@ -1,7 +1,6 @@
-"""What does not fit into memory lies in temporary files, and is read and written piece by piece.
+"""What does not fit into memory lies in nameless temporary files, which are gone with the process, however it ends.
 
-Plain reads and writes, no mapped files: nothing of a file is resident but what the system caches and gives up as soon
-as memory is wanted. The files have no names: they are gone with the process, however it ends.
+They are read and written in pieces, not mapped: only what the system caches is resident, until memory is wanted.
 """
 
 from __future__ import annotations

@@ -84,10 +84,7 @@ class Space:
 
 
 class _Strips(Space):
-    """What is remembered is on the disk; the picture and its gradient, which the next picture overwrites, are not.
-
-    Inner products are summed in a fixed order. A Fourier transform takes a third of the room of a vector.
-    """
+    """What is remembered is on the disk; the picture and its gradient, which the next picture overwrites, are not."""
 
     history = DISK_HISTORY
 
@@ -203,7 +200,7 @@ def _stuck(image: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _rows_transformed(vector: Vector, axis: int) -> Tensor:
-    """The Fourier transform of every row, (h, w // 2 + 1) complex, of a color axis."""
+    """The Fourier transform of every row, (h, w // 2 + 1) complex, of a color axis: a third of the room of a vector."""
     height, width = vector.shape[-2:]
     channels = range(0, 3 * height * width, height * width)
     waves = torch.empty(height, width // 2 + 1, dtype=torch.complex64, device=vector.device)

@@ -27,10 +27,7 @@ AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 
 
 def accumulate(known: Tensor | None, s: Tensor, y: Tensor) -> Tensor:
-    """Sums of s·s and y·y for every color axis and ring, where ``known`` ones fade, and y·y of this pair alone.
-
-    ``known`` is what this function returned before, (3, 3, RINGS); s and y are (1, 3, h, w).
-    """
+    """Sums (3, 3, RINGS) of s·s and y·y by color axis and ring, where those ``known`` fade, and y·y of this pair alone."""
     return fade(known, *_ring_sums(_spectrum(torch.cat([s, y])).abs().square(), s))
 
 

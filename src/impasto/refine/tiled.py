@@ -177,7 +177,6 @@ class Tiled:
             give_memory_back()
 
     def _exact(self, maps: Tensor) -> Tensor:
-        """What losses are made of: the maps in the precision of pixels."""
         return maps.float() if self.bf16 else maps
 
 
