@@ -40,12 +40,7 @@ MEMORY = 0.7
 
 
 class Tiling(NamedTuple):
-    """How a picture is refined in tiles.
-
-    Attributes:
-        sides: of the tiles, for each stage.
-        spare: bytes that no tile needs, and that the C library may keep after a tile.
-    """
+    """The sides of the tiles, for each stage, and the bytes that the C library may keep as no tile needs them."""
 
     sides: tuple[int, ...]
     spare: int = 0
@@ -53,12 +48,9 @@ class Tiling(NamedTuple):
 
 @dataclass(frozen=True)
 class Budget:
-    """The memory that a run may take.
+    """The memory that a run may take: ``total`` bytes, with an ``extractor`` that looks at ``layers``.
 
     Attributes:
-        total: in bytes.
-        extractor: what looks.
-        layers: at which it looks.
         held: bytes of pictures that are there all the time: the photograph and the paintings as they were read.
         breadth: of the broadest painting, the shorter side over the longer one.
         own: height and width of the photograph as it was read.

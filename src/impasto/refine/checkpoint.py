@@ -24,14 +24,10 @@ FORMAT = "impasto-checkpoint-2"
 
 @dataclass
 class Position:
-    """Where a run is.
+    """Where a run is: ``step`` steps are done at the scale ``level`` of the plan.
 
-    Attributes:
-        level: index of the scale in the plan.
-        step: steps done at this scale.
-        state: the picture and the optimizer's memory; None before the first step.
-        losses: one entry for every step so far.
-        times: seconds since the beginning, after every step so far; pauses of a resumed run left out.
+    ``losses`` and ``times``, in seconds without the pauses of a resumed run, have one entry for every step so far.
+    ``state`` is None before the first one.
     """
 
     level: int = 0
@@ -63,13 +59,8 @@ def write_checkpoint(path: Path, position: Position, recipe: str) -> None:
         vectors |= {name: vector for name, vector in last.items() if vector is not None}
         for index, pair in enumerate(memory.pairs):
             vectors |= {f"s{index}": pair.s, f"y{index}": pair.y, f"curvature{index}": pair.curvature}
-    where = {
-        "level": position.level,
-        "step": position.step,
-        "age": state.age,
-        "names": list(position.losses[-1].terms),
-        "pairs": len(memory.pairs) if isinstance(memory, LbfgsMemory) else None,
-    }
+    names, count = list(position.losses[-1].terms), len(memory.pairs) if isinstance(memory, LbfgsMemory) else None
+    where = {"level": position.level, "step": position.step, "age": state.age, "names": names, "pairs": count}
     metadata = {"format": FORMAT, "recipe": recipe, "position": json.dumps(where)}
     write_atomically(path, _safetensors(vectors, metadata))
 
@@ -93,8 +84,7 @@ def read_checkpoint(
                 f"{path}: belongs to a run with other images, settings, versions or `threads`; "
                 "repeat those, or remove it to begin anew"
             )
-        level, labels, space = where["level"], where["names"], space_of(where["level"])
-        image = _read_tensor(path, "image", device)
+        space, image = space_of(where["level"]), _read_tensor(path, "image", device)
 
         def read(name: str) -> Vector:
             tensor = _read_tensor(path, name, device)
@@ -102,8 +92,9 @@ def read_checkpoint(
 
         memory = _read_memory(where["pairs"], names, read)
         rows = _read_tensor(path, "losses", device).tolist()
-        losses = [Losses(dict(zip(labels, row[:-2], strict=True)), row[-2]) for row in rows]
-        return Position(level, where["step"], State(image, where["age"], memory), losses, [row[-1] for row in rows])
+        losses = [Losses(dict(zip(where["names"], row[:-2], strict=True)), row[-2]) for row in rows]
+        state = State(image, where["age"], memory)
+        return Position(where["level"], where["step"], state, losses, [row[-1] for row in rows])
     except ImpastoError:
         raise
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

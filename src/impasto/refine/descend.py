@@ -96,7 +96,6 @@ def descend(
 
 
 def _objective(settings: Settings, photograph: Tensor, styles: Sequence[Tensor], view: View, area: float) -> Objective:
-    """The objective at the scale of ``photograph``, with paintings as long as that."""
     longest = max(size_of(photograph))
     smallest = view.extractor.smallest_side([*settings.layers_of_content, *settings.layers_of_style])
     paintings = (fit_style(style, longest, smallest) for style in styles)

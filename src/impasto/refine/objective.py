@@ -46,13 +46,7 @@ class View(Protocol):
 
 
 class Objective:
-    """A sum of terms: ``total = Σ factor · Σ weight · term`` over the names and the terms of each.
-
-    Args:
-        terms: the summands.
-        factors: of every name, in the total.
-        view: looks at pictures.
-    """
+    """A sum of terms: ``total = Σ factor · Σ weight · term`` over the names and the terms of each."""
 
     def __init__(self, terms: Sequence[Term], factors: Mapping[str, float], view: View) -> None:
         self.terms, self.factors, self.view = list(terms), dict(factors), view
@@ -63,14 +57,10 @@ class Objective:
     def of(
         cls, settings: Settings, content: Tensor, styles: Iterable[Tensor], view: View, *, area: float = 1.0
     ) -> Objective:
-        """The objective of Gatys et al. 2015 at one scale.
+        """The objective of Gatys et al. 2015 at one scale, with ``area`` times the pixels of the finished picture.
 
-        Args:
-            settings: what weighs how much.
-            content: the photograph at this scale (1, 3, h, w).
-            styles: the paintings (1, 3, h', w'), longer sides as long as the output's, asked for one after the other.
-            view: looks at pictures.
-            area: pixels of this scale over pixels of the finished picture.
+        ``content`` (1, 3, h, w) is the photograph at this scale. ``styles`` (1, 3, h', w') are the paintings, with the
+        output's longer side, asked for one after the other.
         """
         gatys = settings.normalization == "gatys"
         # The article's content loss is a sum over positions, its style loss a mean: λ would change with the scale.

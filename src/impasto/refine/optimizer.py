@@ -49,13 +49,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class LbfgsMemory:
-    """What L-BFGS remembers.
+    """What L-BFGS remembers: pairs, oldest first, the last picture and its gradient, the sums of ``spectrum``.
 
-    Attributes:
-        pairs: oldest first.
-        image: the last picture; None after a change of scale.
-        gradient: there.
-        spectrum: of :func:`impasto.refine.spectrum.accumulate`; None before the first pair.
+    All but the pairs are None after a change of scale.
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -130,7 +126,6 @@ def lbfgs(
     step, 1 / ‖g‖₁ over all pixels together, hardly moves a large picture. For ``limit`` see ``spectrum.LIMITS``.
     """
     memory = _remember(state, gradient, space)
-    # A pixel at the edge of the range that wants to leave it stays out of the model.
     direction = space.free(state.image, gradient)
     curvature = [pair.curvature.item() for pair in memory.pairs]
     along = [0.0] * len(curvature)

@@ -103,13 +103,10 @@ def hybrid_plan(size: int, steps: int | None = None, smallest: int = 1) -> tuple
 
 
 def enlarge(image: Tensor, coarse_content: Tensor, content: Tensor, detail: float) -> Tensor:
-    """The picture at the next scale: enlarged, with the photograph's detail that is finer than the old pixels over it.
+    """The picture at the next scale, with the photograph's detail finer than the old pixels times ``detail``, 0 to 1.
 
-    Args:
-        image: the picture so far (1, 3, h, w).
-        coarse_content: the photograph at the old scale (1, 3, h, w).
-        content: the photograph at the new scale (1, 3, H, W).
-        detail: how much of the photograph's detail, 0 to 1. Drawing it anew would take more steps than there are.
+    Steps at the new scale are too dear to draw it. ``image`` and the photograph ``coarse_content`` (1, 3, h, w) are of
+    the old scale, ``content`` (1, 3, H, W) is of the new one.
     """
     # In place, as pictures may be large; but for one that has the size already, which is not ours to change.
     larger, blurred = (

@@ -1,7 +1,6 @@
-"""What does not fit into memory lies in temporary files, and is read and written piece by piece.
+"""What does not fit into memory lies in nameless temporary files, which are gone with the process, however it ends.
 
-Plain reads and writes, no mapped files: nothing of a file is resident but what the system caches and gives up as soon
-as memory is wanted. The files have no names: they are gone with the process, however it ends.
+They are read and written in pieces, not mapped: only what the system caches is resident, until memory is wanted.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import torch
 from torch import Tensor
@@ -39,6 +38,10 @@ class _Stored:
             self._file: IO[bytes] = tempfile.TemporaryFile(dir=_folder(), buffering=0, prefix="impasto-")  # noqa: SIM115
             self._file.truncate(self.count * dtype.itemsize)
 
+    @classmethod
+    def like(cls, other: Tensor | _Stored) -> Self:
+        return cls(other.shape, other.dtype, other.device)
+
     def _get(self, start: int, into: Tensor) -> None:
         """Fill ``into``, contiguous and on the CPU, with the numbers from ``start`` on."""
         bytes_left = into.view(-1).view(torch.uint8).numpy().data
@@ -61,7 +64,7 @@ class StoredVector(_Stored):
     @classmethod
     def of(cls, tensor: Tensor) -> StoredVector:
         """A copy of ``tensor``."""
-        stored, flat = cls(tensor.shape, tensor.dtype, tensor.device), tensor.flatten()
+        stored, flat = cls.like(tensor), tensor.flatten()
         for start, stop in pieces(stored.count):
             stored.write(start, flat[start:stop])
         return stored

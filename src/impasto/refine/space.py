@@ -23,8 +23,9 @@ HISTORY, DISK_HISTORY = 10, 5
 FARTHEST = 0.15
 
 Vector = Tensor | StoredVector
+Vectors = tuple[Vector, ...]
 #: Picture, gradient, vectors remembered -> the next picture and vectors.
-Rule = Callable[[Tensor, Tensor, tuple[Vector, ...]], tuple[Tensor, tuple[Tensor, ...]]]
+Rule = Callable[[Tensor, Tensor, Vectors], tuple[Tensor, tuple[Tensor, ...]]]
 
 
 class Space:
@@ -73,9 +74,7 @@ class Space:
         """The picture against ``direction``, no pixel further than FARTHEST. ``direction`` may be overwritten."""
         return (image - direction.clamp_(-FARTHEST, FARTHEST)).clamp_(0, 1)
 
-    def elementwise(
-        self, rule: Rule, image: Tensor, gradient: Tensor, vectors: tuple[Vector, ...]
-    ) -> tuple[Tensor, tuple[Vector, ...]]:
+    def elementwise(self, rule: Rule, image: Tensor, gradient: Tensor, vectors: Vectors) -> tuple[Tensor, Vectors]:
         """The new picture and vectors by a rule that treats every number alike. ``gradient`` may be overwritten."""
         return rule(image, gradient, vectors)
 
@@ -85,10 +84,7 @@ class Space:
 
 
 class _Strips(Space):
-    """What is remembered is on the disk; the picture and its gradient, which the next picture overwrites, are not.
-
-    Inner products are summed in a fixed order. A Fourier transform takes a third of the room of a vector.
-    """
+    """What is remembered is on the disk; the picture and its gradient, which the next picture overwrites, are not."""
 
     history = DISK_HISTORY
 
@@ -103,7 +99,7 @@ class _Strips(Space):
         # As carry_over does it, but row by row: bilinear, the centers of pixels aligned.
         centers = (torch.arange(height, dtype=torch.float64) + 0.5) * (old_height / height)
         place = (centers - 0.5).clamp_(0, old_height - 1)
-        above = place.floor().long()
+        above = place.long()
         below = (above + 1).clamp_(max=old_height - 1)
         for channel in range(3):
             for top, bottom in pieces(height, max(width, old_width)):
@@ -117,7 +113,7 @@ class _Strips(Space):
         return larger
 
     def minus(self, tensor: Tensor, kept: Vector) -> Vector:
-        difference = StoredVector(tensor.shape, tensor.dtype, tensor.device)
+        difference = StoredVector.like(tensor)
         for start, stop in pieces(tensor.numel()):
             difference.write(start, _piece(tensor, start, stop) - _piece(kept, start, stop))
         return difference
@@ -170,17 +166,15 @@ class _Strips(Space):
     def moved(self, image: Tensor, direction: Tensor) -> Tensor:
         return direction.clamp_(-FARTHEST, FARTHEST).neg_().add_(image).clamp_(0, 1)
 
-    def elementwise(
-        self, rule: Rule, image: Tensor, gradient: Tensor, vectors: tuple[Vector, ...]
-    ) -> tuple[Tensor, tuple[Vector, ...]]:
+    def elementwise(self, rule: Rule, image: Tensor, gradient: Tensor, vectors: Vectors) -> tuple[Tensor, Vectors]:
         kept: list[StoredVector] = []
         for start, stop in pieces(image.numel()):
-            before = tuple(_piece(vector, start, stop) for vector in vectors)
-            part, after = rule(_piece(image, start, stop), _piece(gradient, start, stop), before)
-            kept = kept or [StoredVector(image.shape, image.dtype, image.device) for _ in after]
+            pixels, slope, *before = (_piece(vector, start, stop) for vector in (image, gradient, *vectors))
+            part, after = rule(pixels, slope, tuple(before))
+            kept = kept or [StoredVector.like(image) for _ in after]
             for stored, numbers in zip(kept, after, strict=True):
                 stored.write(start, numbers)
-            _piece(gradient, start, stop).copy_(part)
+            slope.copy_(part)
         return gradient, tuple(kept)
 
     def _parts(self, *vectors: Vector) -> Iterator[tuple[Tensor, ...]]:
@@ -206,12 +200,12 @@ def _stuck(image: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _rows_transformed(vector: Vector, axis: int) -> Tensor:
-    """The Fourier transform of every row, (h, w // 2 + 1) complex, of a color axis."""
+    """The Fourier transform of every row, (h, w // 2 + 1) complex, of a color axis: a third of the room of a vector."""
     height, width = vector.shape[-2:]
+    channels = range(0, 3 * height * width, height * width)
     waves = torch.empty(height, width // 2 + 1, dtype=torch.complex64, device=vector.device)
     for top, bottom in pieces(height, 3 * width):
-        parts = [_piece(vector, (c * height + top) * width, (c * height + bottom) * width) for c in range(3)]
-        rows = torch.stack(parts)
+        rows = torch.stack([_piece(vector, first + top * width, first + bottom * width) for first in channels])
         mixed = (spectrum.axes(rows)[axis] @ rows).view(-1, width)
         waves[top:bottom] = torch.fft.rfft(mixed, norm="ortho")
     return waves

@@ -27,10 +27,7 @@ AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 
 
 def accumulate(known: Tensor | None, s: Tensor, y: Tensor) -> Tensor:
-    """Sums of s·s and y·y for every color axis and ring, where ``known`` ones fade, and y·y of this pair alone.
-
-    ``known`` is what this function returned before, (3, 3, RINGS); s and y are (1, 3, h, w).
-    """
+    """Sums (3, 3, RINGS) of s·s and y·y by color axis and ring, where those ``known`` fade, and y·y of this pair alone."""
     return fade(known, *_ring_sums(_spectrum(torch.cat([s, y])).abs().square(), s))
 
 
@@ -45,12 +42,8 @@ def precondition(gradient: Tensor, known: Tensor, curvature: float, limit: float
     """Divide ``gradient`` (1, 3, h, w) by the curvature along each color axis and ring.
 
     It is taken as ‖y‖ / ‖s‖, never below s·y / ‖s‖²: max pooling makes gradients jump, and longer steps end in loops.
-
-    Args:
-        gradient: what to divide.
-        known: from :func:`accumulate`.
-        curvature: s·y of the newest pair: the filter H is scaled so that y·H y = s·y, as L-BFGS expects.
-        limit: see :data:`LIMITS`.
+    ``known`` is from :func:`accumulate`, ``limit`` one of :data:`LIMITS`. ``curvature`` is s·y of the newest pair: the
+    filter H is scaled so that y·H y = s·y, as L-BFGS expects.
     """
     weights, shape = _rings(*gradient.shape[-2:], gradient.device), (3, gradient.shape[-2], -1)
     response = (inverse_curvature(known, curvature, limit) @ weights).view(shape)

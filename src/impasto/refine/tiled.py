@@ -1,15 +1,12 @@
 """The exact gradient of a picture that is larger than memory.
 
-The extractor's stages, see :class:`impasto.features.extractor.Stage`, are gone through one after the other, each tile
-by tile. Within a stage an output depends on a few positions around it only, so a tile needs a border of one to four
-positions, where all stages at once would take seventy pixels. What a stage gives to the next one lies on the disk.
+The extractor's stages, see :class:`impasto.features.extractor.Stage`, are gone through one by one, each tile by tile: a
+tile then needs a border of one to four positions, where all stages at once would take seventy pixels. What one stage
+gives to the next lies on the disk, and so do the maps of the deep stages, which are few and take longest to find.
 
-Two passes. Forward, the tiles' Gram matrices and content losses are summed, which gives the derivative of the loss by
-each sum, and with it everything that a tile's gradient depends on. Backward, from the last stage to the first, each
-tile's maps are had again, and its gradient is added into that of the stage's input. So every number is the one that a
-machine with enough memory would have found, up to rounding.
-
-The maps of the deep stages, few but the dearest to find, are kept on the disk from one pass to the other.
+Forward, the tiles' statistics are summed, which gives the derivative of the loss by each sum. Backward, from the last
+stage to the first, each tile's maps are had again, and its gradient is added into that of the stage's input. So every
+number is the one that a machine with enough memory would have found, up to rounding.
 """
 
 from __future__ import annotations
@@ -44,15 +41,7 @@ class _Passed:
 
 
 class Tiled:
-    """Looks at a picture tile by tile, see :class:`impasto.refine.objective.View`.
-
-    Args:
-        extractor: where the features come from.
-        tiling: the tiles, see :meth:`impasto.refine.budget.Budget.tiling`.
-        device: where pictures are.
-        bf16: run the extractor in bfloat16.
-        kept_from: the first stage, counted from 0, whose maps are kept on the disk.
-    """
+    """Looks at a picture on ``device`` tile by tile, with an extractor that may run in bfloat16."""
 
     def __init__(
         self,
@@ -73,8 +62,7 @@ class Tiled:
 
     def keep(self, kept: Tensor | StoredMaps | None, tile: Tile, maps: Tensor) -> StoredMaps:
         """See :meth:`View.keep`."""
-        if kept is None:
-            kept = StoredMaps((1, maps.shape[1], *tile.size), maps.dtype, self.device)
+        kept = StoredMaps((1, maps.shape[1], *tile.size), maps.dtype, self.device) if kept is None else kept
         assert isinstance(kept, StoredMaps)
         kept.write(tile.rows, tile.columns, maps)
         return kept
@@ -141,12 +129,9 @@ class Tiled:
     def _back(self, image: Tensor, passed: list[_Passed], objective: Objective, slopes: Sequence[Tensor]) -> Tensor:
         """The gradient of the pixels, from the derivatives of the loss by the terms' statistics; uses ``passed`` up."""
         outer: Tensor | StoredMaps | None = None
-        stages = self.extractor.stages(objective.layers)
-        if not stages:
-            return torch.zeros_like(image)
-        for number, stage in reversed(list(enumerate(stages))):
+        for number, stage in reversed(list(enumerate(self.extractor.stages(objective.layers)))):
             here = passed.pop()
-            inner = _zeros_like(here.source)
+            inner = StoredMaps.like(here.source) if isinstance(here.source, StoredMaps) else torch.zeros_like(image)
             # What was kept last is had first.
             for tile in reversed(list(self._tiles(stage, number, size_of(here.source)))):
                 slope: Tensor | None = None
@@ -170,8 +155,7 @@ class Tiled:
                 self._tidy()
             outer = inner
             del here
-        assert isinstance(outer, Tensor)
-        return outer
+        return outer if isinstance(outer, Tensor) else torch.zeros_like(image)
 
     def _tiles(self, stage: Stage, number: int, size: tuple[int, int]) -> Iterator[Tile]:
         rows, columns = (even_parts(length, self.tiling.sides[number]) for length in size)
@@ -193,14 +177,7 @@ class Tiled:
             give_memory_back()
 
     def _exact(self, maps: Tensor) -> Tensor:
-        """What losses are made of: the maps in the precision of pixels."""
         return maps.float() if self.bf16 else maps
-
-
-def _zeros_like(source: Tensor | StoredMaps) -> Tensor | StoredMaps:
-    if isinstance(source, StoredMaps):
-        return StoredMaps(source.shape, source.dtype, source.device)
-    return torch.zeros_like(source)
 
 
 def _put(target: Tensor | StoredMaps, tile: Tile, gradient: Tensor) -> None:
