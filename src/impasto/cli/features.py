@@ -38,7 +38,7 @@ def features(
     ] = None,
     channels: Annotated[
         int | None,
-        typer.Option(metavar="N", help=f"Maps in a section (default: {CHANNELS}).", show_default=False),
+        typer.Option(metavar="N", min=1, help=f"Maps in a section (default: {CHANNELS}).", show_default=False),
     ] = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -49,8 +49,6 @@ def features(
         raise ImpastoError("`channel` draws that one channel; leave `layers` and `channels` out, or `channel`")
     chosen = Settings.check(settings)
     chosen.check_files()
-    if channels is not None and channels < 1:
-        raise ImpastoError(f"{channels} is out of range; give a whole number from 1 up", setting="channels")
     wanted = read_layer_names(LAYERS if layers is None else layers)
     one = None if channel is None else read_channel(channel)
     check_files(picture)

@@ -72,16 +72,11 @@ def descend(
             position.level, position.step = level, 0
             del coarse, larger
         view = _view(extractor, settings, photograph, budget if space is ON_DISK else None)
-        area = (scales[level].longest / scales[-1].longest) ** 2
-        objective = _objective(settings, photograph, styles, view, area)
+        objective = _objective(settings, photograph, styles, view, (scales[level].longest / scales[-1].longest) ** 2)
         del photograph
         for step in range(position.step, scales[level].steps):
             gradient, losses = objective(position.state.image)
-            if not math.isfinite(losses.total):
-                raise ImpastoError(
-                    f"step {len(position.losses) + 1}: the loss is {losses.total}; "
-                    "take `precision=fp32`, or a smaller `content_weight` or `tv_weight`"
-                )
+            _check_finite(losses.total, len(position.losses) + 1)
             position.state = step_of(position.state, gradient, rate(step, scales[level].steps), space)
             del gradient
             if step % TIDY == 0 or step + 1 == scales[level].steps:
@@ -93,6 +88,12 @@ def descend(
                 return position.state.image
     assert position.state is not None
     return position.state.image
+
+
+def _check_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        mend = "take `precision=fp32`, or a smaller `content_weight` or `tv_weight`"
+        raise ImpastoError(f"step {step}: the loss is {loss}; {mend}")
 
 
 def _objective(settings: Settings, photograph: Tensor, styles: Sequence[Tensor], view: View, area: float) -> Objective:
