@@ -16,7 +16,7 @@ from PIL import Image
 from impasto.cli import main
 from impasto.configs import AttributesConfig, ExtractorConfig, FacesConfig
 from impasto.course import Course
-from impasto.features.compact import shipped_path
+from impasto.files.shipped import shipped
 from impasto.lessons import attributes, faces
 from impasto.lessons.drawn import draw_faces
 from impasto.lessons.scores import Scores
@@ -145,7 +145,9 @@ def standing_in(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Calla
     """Puts a function in the place of the four trainings, which take minutes; there is something to learn from."""
     for name in ("photos", "paintings"):
         Path(name).mkdir()
-    Path("compact.safetensors").write_bytes(shipped_path().read_bytes())  # As good as VGG-19, to those who ask nothing.
+    Path("compact.safetensors").write_bytes(
+        shipped("compact").read_bytes()
+    )  # As good as VGG-19, to those who ask nothing.
 
     def stand_in(train: Callable[..., Any]) -> None:
         for module in (attributes, faces, autoencoder, distil):

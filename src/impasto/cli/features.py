@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from annotated_types import Ge
 
 from impasto.cli.options import Debug, Force, Quiet, check_files, options_of, written
 from impasto.cli.report import note, say
 from impasto.errors import ImpastoError
 from impasto.layers import VGG19_CHANNELS
-from impasto.settings import Settings
+from impasto.settings import About, Settings, check_fields
 
 LAYERS = "relu1_1,relu3_1,relu5_1"
 CHANNELS = 16
@@ -20,48 +22,45 @@ CHANNELS = 16
 _CHANNEL = re.compile(r"(relu[1-5]_[1-4]):(\d{1,6})")
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What is on the sheet."""
+
+    layers: Annotated[str | None, About(f"A section each (default: {LAYERS}).", metavar="LAYER,...")] = None
+    channel: Annotated[
+        str | None,
+        About("One channel instead: where it answers, and to which pixels.", metavar="LAYER:N"),
+    ] = None
+    channels: Annotated[Annotated[int, Ge(1)] | None, About("Maps in a section (default: 16).")] = None
+
+
 @options_of(Settings, "settings", only=("extractor", "size", "pooling", "device", "threads", "max_pixels"))
+@options_of(Shown, "shown")
 def features(
     picture: Annotated[str, typer.Argument(metavar="IMAGE", help="The picture to look at.", show_default=False)],
     output: Annotated[Path, written("SHEET", "The sheet: .png, .jpg, .webp or .tif.")],
     settings: dict[str, Any],
-    layers: Annotated[
-        str | None, typer.Option(metavar="LAYER,...", help=f"A section each (default: {LAYERS}).", show_default=False)
-    ] = None,
-    channel: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LAYER:N",
-            help="One channel instead, such as relu4_1:123: where it answers, and to which pixels.",
-            show_default=False,
-        ),
-    ] = None,
-    channels: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help=f"Maps in a section (default: {CHANNELS}).", show_default=False),
-    ] = None,
+    shown: dict[str, Any],
     force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Draw what a CNN sees in IMAGE: the maps of its most active channels, layer by layer, or one channel closely."""
-    if channel is not None and (layers is not None or channels is not None):
+    drawn = Shown(**check_fields(Shown, shown))
+    if drawn.channel is not None and len(shown) > 1:
         raise ImpastoError("`channel` draws that one channel; leave `layers` and `channels` out, or `channel`")
     chosen = Settings.check(settings)
     chosen.check_files()
-    wanted = read_layer_names(LAYERS if layers is None else layers)
-    one = None if channel is None else read_channel(channel)
+    wanted = read_layer_names(drawn.layers or LAYERS)
+    one = None if drawn.channel is None else read_channel(drawn.channel)
     check_files(picture)
-
-    from impasto.images import check_output_path
-
-    check_output_path(output, force=force, depth=8)
 
     from impasto.features import load_extractor
     from impasto.features.sheet import channel_sheet, features_sheet
-    from impasto.images import fit_size, load_image, resize, save_image
+    from impasto.images import check_output_path, fit_size, load_image, resize, save_image
     from impasto.machine import own_torch, resolve_device
 
+    check_output_path(output, force=force, depth=8)
     loaded = load_image(picture, max_pixels=chosen.max_pixels)
     with own_torch(chosen.threads):
         device = resolve_device(chosen.device)
@@ -71,7 +70,7 @@ def features(
         if one is not None:
             sheet = channel_sheet(network, image, *one)
         else:
-            sheet = features_sheet(network, image, wanted, CHANNELS if channels is None else channels)
+            sheet = features_sheet(network, image, wanted, drawn.channels or CHANNELS)
     save_image(output, load_image(sheet).tensor, force=force)
     if quiet:
         return
