@@ -20,7 +20,7 @@ from torch import Tensor
 import impasto
 from impasto import ImpastoError, Progress
 from impasto.engine import run
-from impasto.features.compact import shipped_path
+from impasto.files.shipped import shipped
 from impasto.job import Job
 from impasto.machine import own_torch
 from impasto.networks.autoencoder import AutoEncoder
@@ -157,7 +157,7 @@ def calls(
         "a job": job,
         "measure": lambda: repr(impasto.measure(files[0], files[0], files[1], extractor=tiny_file, threads=1)).encode(),
         "load_extractor": lambda: weights(tiny_file),
-        "load_extractor, compact": lambda: weights(str(shipped_path())),
+        "load_extractor, compact": lambda: weights(str(shipped("compact"))),
     }
 
 

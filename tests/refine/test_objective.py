@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.features.compact import Compact, shipped_path
+from impasto.features.compact import Compact
 from impasto.features.extractor import Extractor
+from impasto.files.shipped import shipped
 from impasto.layers import STYLE_LAYERS
 from impasto.losses import content_loss, gram_matrix, style_loss, total_loss, total_variation
 from impasto.refine.budget import Tiling
@@ -79,7 +80,7 @@ def test_gradient_is_the_slope(tiny, pair: tuple[Tensor, Tensor]) -> None:
 def test_compact_is_judged_by_its_features_not_by_its_maps(pair: tuple[Tensor, Tensor]) -> None:
     """The factor R is left for the Gram matrices to apply; losses and gradient are those of R F all the same."""
     content, style = pair
-    compact = Compact.from_file(shipped_path())
+    compact = Compact.from_file(shipped("compact"))
     output = (content + 0.1 * torch.randn(content.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     gradient, losses = objective(compact, content, [style])(output)
     image = output.clone().requires_grad_()
@@ -117,7 +118,7 @@ def test_article_weighs_content_alike_at_every_scale(tiny, pair: tuple[Tensor, T
 def test_bf16_is_the_extractors_alone(tiny, pair: tuple[Tensor, Tensor]) -> None:
     """Gram matrices are made in float32, the painting's too."""
     content, style = pair
-    compact = Compact.from_file(shipped_path())
+    compact = Compact.from_file(shipped("compact"))
     for extractor in (tiny, compact):
         own = objective(extractor, style, [style], bf16=True)(style)[1].terms["style"]
         assert own == 0.0

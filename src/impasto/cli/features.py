@@ -51,7 +51,7 @@ def features(
         raise ImpastoError("`channel` draws that one channel; leave `layers` and `channels` out, or `channel`")
     chosen = Settings.check(settings)
     chosen.check_files()
-    wanted = read_layer_names(drawn.layers or LAYERS)
+    wanted = read_layer_names(LAYERS if drawn.layers is None else drawn.layers)
     one = None if drawn.channel is None else read_channel(drawn.channel)
     check_files(picture)
 
