@@ -30,7 +30,7 @@ from impasto.networks.grain import cut_grain, noise
 from impasto.networks.layers import MULTIPLE, SLOPE, Block, Convolution, Linear, Weight, apply_map, clamp, enlarge, pad
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
 
-#: Three channels can do with a small ridge, and the little color of grayish pictures has to.
+#: The ridge for colors is small, as grayish pictures vary little along two of their three axes.
 COLOR_RIDGE = 2e-3
 
 #: The first scale that the plain network connects: its side is 1/8 of the picture's.
@@ -38,7 +38,7 @@ DEEP = 3
 
 
 class Code(NamedTuple):
-    """Moments of a picture's pixels, (B, 3) and (B, 3, 3), and of its features at S scales, (B, S, K), (B, S, K, K)."""
+    """Moments of a picture's pixels, (B, 3) and (B, 3, 3), and of its features at S scales, (B, S, K[, K])."""
 
     color: Moments
     features: Moments

@@ -79,7 +79,7 @@ def matrix_roots(matrix: Tensor, iterations: int = ITERATIONS) -> tuple[Tensor, 
 
 
 def transport(content: Moments, style: Moments, ridge: float = RIDGE) -> tuple[Tensor, Tensor]:
-    """The affine map that gives features with the moments ``content`` the moments ``style``, see :data:`RIDGE`.
+    """The affine map that gives features with the moments ``content`` the moments ``style``; for ``ridge`` see RIDGE.
 
     Returns:
         A (..., C, C), symmetric, and b (..., C): the map is x ↦ A x + b. Equal moments give the identity.

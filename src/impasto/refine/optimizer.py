@@ -20,7 +20,8 @@ from impasto.refine.spectrum import LIMITS
 #: Adam's steps in pixel values (black is 0, white is 1): from the first to the last step of a scale.
 FIRST_RATE, LAST_RATE = 0.03, 0.006
 BETAS = (0.9, 0.99)
-#: L-BFGS forgets all older pairs after a step that overshoots: the slope along it rises at this share of what it fell.
+#: L-BFGS forgets all older pairs after a step that overshoots: the slope along it, falling at first, ends up rising at
+#: more than this share of what it was.
 OVERSHOT = 0.6
 #: Stands in for a zero in a denominator.
 TINY = torch.finfo(torch.float32).tiny

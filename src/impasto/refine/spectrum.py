@@ -27,7 +27,7 @@ AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 
 
 def accumulate(known: Tensor | None, s: Tensor, y: Tensor) -> Tensor:
-    """Sums (3, 3, RINGS) of s·s and y·y by color axis and ring, those ``known`` fading, and y·y of this pair."""
+    """Sums (3, 3, RINGS): s·s and y·y by color axis and ring, where ``known`` ones fade, and y·y of this pair alone."""
     return fade(known, *_ring_sums(_spectrum(torch.cat([s, y])).abs().square(), s))
 
 

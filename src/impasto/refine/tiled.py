@@ -172,7 +172,7 @@ class Tiled:
                 yield found.pop()
 
     def _tidy(self) -> None:
-        """Give memory back where the next tile might lack it; else mapping it anew takes as long as a small network."""
+        """Give memory back where the next tile might lack it: to map it anew takes as long as a small network does."""
         if resident_memory() - self.resident > self.tiling.spare:
             give_memory_back()
 
