@@ -23,8 +23,7 @@ app = typer.Typer(help="Make the weights that ship with the package again, or ne
 def attributes(
     session: Session,
     data: Annotated[
-        Path,
-        source("Folder of CelebA: img_align_celeba or its zip, list_attr_celeba, list_eval_partition if there."),
+        Path, source("Folder of CelebA: img_align_celeba or its zip, list_attr_celeba, list_eval_partition if there.")
     ],
 ) -> None:
     """Train a CNN on CelebA's 40 attributes, and measure it beside two baselines.

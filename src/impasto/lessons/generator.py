@@ -28,11 +28,7 @@ def _widths(side: int, width: int) -> list[int]:
 
 
 class FaceGenerator(
-    Filed,
-    PyTorchModelHubMixin,
-    library_name="impasto",
-    pipeline_tag="unconditional-image-generation",
-    license="mit",
+    Filed, PyTorchModelHubMixin, library_name="impasto", pipeline_tag="unconditional-image-generation", license="mit"
 ):
     """From random numbers to a face: maps of 4 × 4, doubled by transposed convolutions until they are an image.
 

@@ -1,6 +1,6 @@
-"""How good is a network that paints in one pass: style share, content error, and whom the critic believes.
+"""Style share and content error of a network that paints in one pass, and how often the critic is right.
 
-The figures are those of :func:`impasto.measure`, for many pairs at once and before the picture is rounded to 8 bits.
+The figures are those of :func:`impasto.measure`, but over many pairs and before the picture is rounded to 8 bits.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from impasto.refine.pyramid import fit_style
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the critic is right: the share of real paintings, and of painted pictures, that it takes for such."""
+    """The shares of the real paintings, and of the network's outputs, that the critic takes for what they are."""
 
     real: float
     painted: float
 
     @property
     def total(self) -> float:
-        """The mean of the two; 0.5 is a critic that is fooled completely, or that guesses."""
+        """The mean of the two; 0.5 where the critic guesses."""
         return (self.real + self.painted) / 2
 
 
@@ -50,8 +50,8 @@ def validation_pairs(
 ) -> list[tuple[Tensor, Tensor]]:
     """``count`` pairs (1, 3, H, W) in [0, 1], spread evenly over both lists of uint8 (3, H, W).
 
-    Where there are fewer pictures, some come again. The longest side of either has ``longest`` pixels, and no side has
-    fewer than ``smallest``.
+    Where there are fewer pictures, some repeat. The longest side of either has ``longest`` pixels, and no side fewer than
+    ``smallest``.
     """
     pairs = []
     for index in range(count):
@@ -68,13 +68,9 @@ def validation_pairs(
 def evaluate(
     network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]], extractor: Extractor, critic: nn.Module | None = None
 ) -> Scores:
-    """Paint every pair and judge the outputs.
+    """Paint every pair of content and style, (1, 3, H, W) each on the network's device, and judge the outputs.
 
-    Args:
-        network: takes content and style, gives the output.
-        pairs: content and style, (1, 3, H, W) each, on the device of the network.
-        extractor: the judge; VGG-19 is the one that counts.
-        critic: asked about the outputs and about the paintings of the pairs.
+    ``extractor`` is the judge (VGG-19 is the one that counts); ``critic`` is shown the outputs and the styles.
     """
     shares, errors, outputs = [], [], []
     for content, style in pairs:

@@ -1,8 +1,7 @@
-"""Training images that only an optimizer makes: paintings, half-finished and finished.
+"""Pictures that the student in training paints, as it would once shipped, half-finished and finished.
 
-An extractor that has seen photographs and paintings only is blind to what refinement invents where nobody looked: noise
-and ringing, or strokes of the wrong size, that please the small network and not VGG-19. So the network in training
-paints as it would after it shipped, and what it painted is shown to the teacher.
+An optimizer finds whatever pleases the small network and not VGG-19: noise, ringing, strokes of the wrong size. The
+teacher is shown these pictures, too.
 """
 
 from __future__ import annotations
@@ -20,22 +19,14 @@ from impasto.training.student import Student, fold
 
 #: Pictures that are kept of a painting: one on the way, at the finest scale, and the finished one.
 KEPT = 2
-#: Every second painting has the default λ; the others draw theirs between almost pure texture and hardly touched, as
-#: powers of ten.
+#: Half of the paintings have the default λ; the others draw it between these powers of ten.
 LEAST, MOST = -4.2, -2.3
 
 
 def paint(extractor: Extractor, content: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
-    """Paint ``content`` in ``style`` as ``extractor`` sees it, with the default steps.
+    """Paint ``content`` in ``style``, (1, 3, H, W) each in [0, 1], through ``extractor`` with the default steps.
 
-    Args:
-        extractor: the network in training, as it would ship now.
-        content: (1, 3, H, W) in [0, 1].
-        style: (1, 3, H', W') in [0, 1].
-        generator: draws λ, and the step that is kept.
-
-    Returns:
-        (KEPT, 3, H, W) in [0, 1].
+    ``generator`` draws λ, and the step that is kept. Returns (KEPT, 3, H, W) in [0, 1].
     """
     usual, power, moment = torch.rand(3, generator=generator).tolist()
     settings = Settings() if usual < 0.5 else Settings(content_weight=10 ** (LEAST + (MOST - LEAST) * power))
@@ -52,7 +43,7 @@ def paint(extractor: Extractor, content: Tensor, style: Tensor, generator: torch
 
 
 def paint_pairs(student: Student, contents: Tensor, styles: Tensor, generator: torch.Generator) -> Tensor:
-    """What the student would paint if it shipped now, and after each painting its style: (B, KEPT + 1, 3, H, W)."""
+    """What the student would paint if it shipped now, each painting followed by its style: (B, KEPT + 1, 3, H, W)."""
     device = student.mean.device
     tensors = {name: tensor.float() for name, tensor in fold(student).items()}
     painter = Compact.from_tensors(tensors, student.architecture).to(device)
