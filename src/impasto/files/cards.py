@@ -1,4 +1,4 @@
-"""Weights that say what they are: a safetensors file with one JSON object, its card, in the metadata."""
+"""Safetensors files with one JSON object, their card, in the metadata."""
 
 from __future__ import annotations
 
@@ -22,11 +22,7 @@ KEY = "impasto"
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors in fp16, on the CPU.
-
-    Raises:
-        ImpastoError: one of them has a value that fp16 cannot hold.
-    """
+    """The tensors in fp16, on the CPU. Raises ImpastoError for a value that fp16 cannot hold."""
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all() or tensor.abs().max() > 6e4:
             raise ImpastoError(f"{name}: weights do not fit into fp16; train with a lower learning rate")
@@ -35,7 +31,7 @@ def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def pack(tensors: dict[str, Tensor], card: Mapping[str, Any]) -> bytes:
     """The bytes of the file, the same for the same weights and card."""
-    # One entry, because safetensors writes several in an order that changes from run to run.
+    # A single entry: safetensors writes several in an order that changes from run to run.
     return save(tensors, {KEY: json.dumps(card, sort_keys=True)})
 
 
@@ -53,21 +49,13 @@ def read_card(path: str | Path, form: str) -> dict[str, Any] | None:
 
 
 class Filed(nn.Module):
-    """A network that goes into one safetensors file, its settings in the card, and comes back from it.
+    """A network that is written to one safetensors file, its settings in the card, and read from it."""
 
-    Attributes:
-        form: the ``format`` in the card of such files.
-        kind: what to call the network in messages, with its article.
-        command: what writes such files.
-        fp16: whether the weights are written in fp16.
-        settings: what the network was made with, as keywords.
-    """
-
-    form: ClassVar[str]
-    kind: ClassVar[str]
-    command: ClassVar[str]
-    fp16: ClassVar[bool] = False
-    settings: dict[str, Any]
+    form: ClassVar[str]  # the ``format`` in the card
+    kind: ClassVar[str]  # what to call the network in messages, with its article
+    command: ClassVar[str]  # what writes such files
+    fp16: ClassVar[bool] = False  # whether the weights are written in fp16
+    settings: dict[str, Any]  # what the network was made with, as keywords
 
     def to_file(self, path: str | Path, card: Mapping[str, Any] | None = None) -> None:
         """Write the file, with the settings and ``card`` in its metadata.
@@ -81,10 +69,10 @@ class Filed(nn.Module):
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """Read a file of :meth:`to_file`; the network computes in float32 and is ready to answer.
+        """Read a file of :meth:`to_file`: a network in float32, in evaluation mode.
 
         Raises:
-            ImpastoError: the file is missing, cut, or holds something else.
+            ImpastoError: the file is missing, cut short, or holds something else.
         """
         try:
             card = read_card(path, cls.form)
@@ -92,7 +80,7 @@ class Filed(nn.Module):
                 raise ImpastoError(f"{path}: is not {cls.kind}; give a file of '{cls.command}'")
             network = cls(**card["settings"])
             network.load_state_dict(load_file(path))
-        except ImpastoError:  # Which is a ValueError, too.
+        except ImpastoError:  # is a ValueError, too
             raise
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ImpastoError(f"{path}: cannot be read as {cls.kind}; give an intact file") from error

@@ -1,4 +1,4 @@
-"""What a training needs to go on, in a file that is whole or not there."""
+"""The checkpoint of a training."""
 
 from __future__ import annotations
 
@@ -19,17 +19,13 @@ Named = Mapping[str, Any]
 
 
 def write_checkpoint(path: Path, made_of: Named, parts: Named, notes: Named) -> None:
-    """Write the states of ``parts``, all of them or nothing.
+    """Write the whole file or nothing; ImpastoError if it cannot be written.
 
     Args:
         path: the file.
-        made_of: what the training consists of and must consist of when it goes on, by what to call it, such as
-            ``settings``.
+        made_of: what has to be the same when the training is resumed, by what to call it, such as ``settings``.
         parts: networks, optimizers and schedules: whatever has a ``state_dict``, by name.
         notes: plain values and tensors to keep with them.
-
-    Raises:
-        ImpastoError: the file cannot be written.
     """
     states = {name: part.state_dict() for name, part in parts.items()}
     buffer = io.BytesIO()
@@ -38,11 +34,7 @@ def write_checkpoint(path: Path, made_of: Named, parts: Named, notes: Named) -> 
 
 
 def read_checkpoint(path: Path, made_of: Named, parts: Named) -> dict[str, Any]:
-    """Bring ``parts`` into the states that the file has of them; returns the notes.
-
-    Raises:
-        ImpastoError: the training of the file was made of something else, or the file is damaged.
-    """
+    """Load the states of ``parts``; returns the notes. ImpastoError for another ``made_of`` or a damaged file."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         others = [what for what, value in made_of.items() if state["made_of"][what] != value]
@@ -51,7 +43,7 @@ def read_checkpoint(path: Path, made_of: Named, parts: Named) -> dict[str, Any]:
         for name, part in parts.items():
             part.load_state_dict(state["parts"][name])
         return dict(state["notes"])
-    except ImpastoError:  # Which is a ValueError, too.
+    except ImpastoError:  # is a ValueError, too
         raise
     except DAMAGES as error:
         raise ImpastoError(f"{path}: a damaged checkpoint; remove it to begin anew") from error

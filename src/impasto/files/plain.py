@@ -1,4 +1,4 @@
-"""Images of a data set: 8 bits, as they lie in the file, and quickly. Pictures to paint are read by ``decoding``."""
+"""Images of data sets, quickly: 8 bits, without color management. Pictures to paint are read by ``decoding``."""
 
 from __future__ import annotations
 
@@ -13,20 +13,14 @@ from torch import Tensor
 from impasto.errors import ImpastoError
 from impasto.files.decoding import FORMATS
 
-# Photographs of a data set are far smaller; what claims more would fill the memory.
-_MAX_PIXELS = 64_000_000
+_MAX_PIXELS = 64_000_000  # photographs of a data set are far smaller
 
 
 def read_rgb(source: Path | IO[bytes], label: str, longest: int | None = None) -> Image.Image:
-    """Decode to RGB; safe from several threads at once.
-
-    Args:
-        source: the file.
-        label: what to call it in messages.
-        longest: an image whose longer side exceeds this many pixels is reduced to it.
+    """Decode to RGB, the longer side reduced to ``longest`` pixels at most; safe from several threads at once.
 
     Raises:
-        ImpastoError: it is gone, damaged, no image, or larger than any image of a data set.
+        ImpastoError: it is gone, damaged, no image, or too large; ``label`` is what messages call it.
     """
     try:
         with Image.open(source, formats=FORMATS) as picture:

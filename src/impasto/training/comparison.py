@@ -76,8 +76,8 @@ def pixel_gradient(
 ) -> Tensor:
     """The gradient of the refinement's loss at the pixels; content and style of a picture are the picture before it.
 
-    ``see`` gives the maps of ``images`` (B, 3, H, W) in [0, 1], B at least 2, at layers. Returns (B, 3, H, W), which can
-    be differentiated in turn where ``differentiable``.
+    ``see`` gives the maps of ``images`` (B, 3, H, W) in [0, 1], B at least 2, at layers. The result (B, 3, H, W) can be
+    differentiated in turn where ``differentiable``.
     """
     with torch.enable_grad():
         images = images.detach().requires_grad_()

@@ -50,8 +50,8 @@ def validation_pairs(
 ) -> list[tuple[Tensor, Tensor]]:
     """``count`` pairs (1, 3, H, W) in [0, 1], spread evenly over both lists of uint8 (3, H, W).
 
-    Where there are fewer pictures, some repeat. The longest side of either has ``longest`` pixels, and no side fewer than
-    ``smallest``.
+    Where there are fewer pictures, some repeat. The longest side of either has ``longest`` pixels, and no side has
+    fewer than ``smallest``.
     """
     pairs = []
     for index in range(count):
