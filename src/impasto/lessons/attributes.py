@@ -35,10 +35,7 @@ RAREST = 0.01
 class AttributeNet(Filed):
     """Four blocks of two 3 × 3 convolutions, each halving the sides, and a linear map.
 
-    Args:
-        attributes: their names.
-        side: of the faces, in pixels; a multiple of 16.
-        width: channels of the first block.
+    ``side`` of the faces is a multiple of 16 pixels; the first block has ``width`` channels.
     """
 
     form, kind, command = "impasto-attributes-2", "a network of attributes", "impasto train attributes"

@@ -31,10 +31,8 @@ class FaceGenerator(
 ):
     """From random numbers to a face: maps of 4 × 4, doubled by transposed convolutions until they are an image.
 
-    Args:
-        side: of the faces, in pixels; 16, 32, 64 or 128.
-        width: channels of the finest maps; coarser ones have twice as many, up to eight times.
-        latent: how many numbers a face is made from.
+    ``side`` of the faces is 16, 32, 64 or 128 pixels. The finest maps have ``width`` channels, coarser ones twice as
+    many, up to eight times. A face is made from ``latent`` numbers.
 
     Example:
         >>> FaceGenerator(side=64).eval()(torch.randn(2, 64)).shape

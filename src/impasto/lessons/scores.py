@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,20 +35,15 @@ class Scores:
     def to_text(self) -> str:
         """A table, a line for each attribute, the rarest first."""
 
-        def line(name: str, share: str, cells: Iterable[str]) -> str:
-            return f"{name:<20} {share:>6}  {'  '.join(cells)}".rstrip()
+        def figures(told: Mapping[str, float] | None) -> str:
+            return " ".join(f"{'-':>6}" if told is None else f"{told[measure]:6.3f}" for measure in MEASURES)
 
-        def figures(values: Mapping[str, Mapping[str, float] | None]) -> Iterator[str]:
-            for model in self.means:
-                told = values[model]
-                yield " ".join(f"{'-':>6}" if told is None else f"{told[measure]:6.3f}" for measure in MEASURES)
-
-        lines = [line("", "share", (f"{model:^20}" for model in self.means))]
-        lines.append(line("", "", (f"{'acc':>6} {'F1':>6} {'AP':>6}" for _ in self.means)))
+        lines = [("", "share", [f"{model:^20}" for model in self.means])]
+        lines.append(("", "", [f"{'acc':>6} {'F1':>6} {'AP':>6}"] * len(self.means)))
         for name, row in sorted(self.rows.items(), key=lambda item: item[1]["share"]):
-            lines.append(line(name, f"{row['share']:.1%}", figures(row)))
-        lines.append(line(f"mean of {self.averaged}", "", figures(self.means)))
-        return "\n".join(lines) + "\n"
+            lines.append((name, f"{row['share']:.1%}", [figures(row[model]) for model in self.means]))
+        lines.append((f"mean of {self.averaged}", "", [figures(told) for told in self.means.values()]))
+        return "".join(f"{name:<20} {share:>6}  {'  '.join(cells)}".rstrip() + "\n" for name, share, cells in lines)
 
     def to_png(self) -> bytes:
         """A chart: average precision and accuracy, a line for each attribute, a mark for each model."""
@@ -116,8 +111,8 @@ def majority(labels: Tensor, count: int) -> Tensor:
 def linear_on_pixels(faces: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
     """The baseline without layers: least squares from pixels to labels, with a ridge that the validation chooses.
 
-    It sees the faces and their mirror images, at :data:`LINEAR_SIDE` pixels. Faces are (N, 3, side, side) uint8 and
-    labels (N, A) bool, by split. The answer for the test split, (N, A), is squeezed into (0, 1), keeping 0.5 and order.
+    By split, faces are (N, 3, side, side) uint8, mirrored as well in training, and labels (N, A) bool. The answers for
+    the test split, (N, A), are squeezed into (0, 1), keeping 0.5 and the order.
     """
     parts = faces["train"].split(2048)
     small = torch.stack([_small(part).sum(dim=0) for part in parts]).sum(dim=0) / len(faces["train"])

@@ -84,8 +84,8 @@ def train(
 
     rehearsal = Rehearsal(config, images, teacher, fabric, course)
     for step in course:
-        loss, errors = learner.learn(*rehearsal.draw(step, learner.shipped), course)
-        if fabric.broadcast(course.tell(loss=loss, **errors)):
+        losses = learner.learn(*rehearsal.draw(step, learner.shipped), course)
+        if fabric.broadcast(course.tell(**losses)):
             break
     course.keep()
     rehearsal.close(over=course.done == config.steps)
@@ -95,11 +95,7 @@ def train(
 
 
 def fit(
-    config: ExtractorConfig,
-    student: Student,
-    teacher: Extractor,
-    images: list[Tensor],
-    start_from: str | Path | None = None,
+    config: ExtractorConfig, student: Student, teacher: Extractor, images: list[Tensor], start_from: str | Path | None
 ) -> None:
     """Begin with a thinned teacher, or with the network of an earlier training."""
     generator = torch.Generator().manual_seed(config.seed)
@@ -125,13 +121,8 @@ class Learner:
         self.parts = {"student": student, "mean": self.mean, "optimizer": adam, "schedule": self.schedule}
         student.train()
 
-    def learn(
-        self, batch: Tensor, targets: dict[str, Tensor], pairs: int, course: Course
-    ) -> tuple[float, dict[str, float]]:
-        """One step: the loss, and the errors of the features by layer and of the ``gradient`` where it is compared.
-
-        Raises ImpastoError if the loss is not finite.
-        """
+    def learn(self, batch: Tensor, targets: dict[str, Tensor], pairs: int, course: Course) -> dict[str, float]:
+        """One step: its ``loss``, and the errors of features and ``gradient``. ImpastoError if they are not finite."""
         config, fabric, gradient = self.config, self.fabric, None
         if config.gradient_weight:
             with fabric.autocast():
@@ -148,12 +139,12 @@ class Learner:
         fabric.clip_gradients(self.comparison, self.optimizer, max_norm=3.0, error_if_nonfinite=False)
         # All at once: one exchange between the processes, one wait for the device.
         said = torch.stack([loss.detach(), *(value.detach() for value in maps.values())])
-        total, *errors = cast(Tensor, fabric.all_reduce(said)).tolist()
-        course.check(total)
+        told = dict(zip(("loss", *maps), cast(Tensor, fabric.all_reduce(said)).tolist(), strict=True))
+        course.check(told["loss"])
         self.optimizer.step()
         self.schedule.step()
         self.mean.update_parameters(self.student)
-        return total, dict(zip(maps, errors, strict=True))
+        return told
 
     def finish(self, out: str | Path, validation: list[Tensor]) -> dict[str, float]:
         """Measure and write what ships; returns its errors."""

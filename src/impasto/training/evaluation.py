@@ -76,14 +76,10 @@ def evaluate(
     for content, style in pairs:
         output = network(content, style)
         outputs.append(output)
-        at_output, at_content = (extractor(image, [CONTENT_LAYER, *STYLE_LAYERS]) for image in (output, content))
-        at_style = extractor(style, STYLE_LAYERS)
-        grams = [
-            {layer: gram_matrix(maps[layer].float()).double() for layer in STYLE_LAYERS}
-            for maps in (at_output, at_content, at_style)
-        ]
+        seen = [extractor(image, [CONTENT_LAYER, *STYLE_LAYERS]) for image in (output, content, style)]
+        grams = [{layer: gram_matrix(maps[layer].float()).double() for layer in STYLE_LAYERS} for maps in seen]
         shares.append(style_share(*grams).item())
-        errors.append(content_loss(at_output[CONTENT_LAYER].double(), at_content[CONTENT_LAYER].double()).item())
+        errors.append(content_loss(*(maps[CONTENT_LAYER].double() for maps in seen[:2])).item())
     accuracy = None if critic is None else judge_critic(critic, [style for _, style in pairs], outputs)
     return Scores(median(shares), median(errors), tuple(shares), tuple(errors), extractor.name, accuracy)
 

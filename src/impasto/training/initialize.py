@@ -19,9 +19,8 @@ from impasto.features.compact import LAYERS, walk
 from impasto.features.extractor import Extractor
 from impasto.training.student import Student
 
-#: Positions that a least-squares problem sees for each of its unknowns, and rounds of a nonlinear one.
-SAMPLES, ROUNDS = 24, 60
-RIDGE = 2e-3
+#: Positions for each unknown of a least-squares problem, rounds of a nonlinear one, and the ridge.
+SAMPLES, ROUNDS, RIDGE = 24, 60, 2e-3
 
 
 @torch.no_grad()
@@ -63,13 +62,8 @@ def fit_to_teacher(
 ) -> None:
     """Set every weight of ``student`` but those of the stem, which has to be fitted before, and its batch norm.
 
-    Args:
-        student: with its stem fitted.
-        teacher: VGG-19.
-        images: (B, 3, H, W) in [0, 1], as they occur in training.
-        generator: draws the positions of the least-squares problems.
-        ridge: added to their diagonals, as a share of its mean.
-        rounds: of every nonlinear one.
+    ``images`` (B, 3, H, W) in [0, 1] are as in training; ``generator`` draws the positions of the least-squares problems.
+    ``ridge``, as a share of its mean, is added to their diagonals; ``rounds`` are those of each nonlinear one.
     """
     names = [name for name, _ in student.architecture]
     # A convolution that stands for no layer of the teacher aims at the next one that does.
@@ -92,7 +86,9 @@ def fit_to_teacher(
             scale = t.square().mean().sqrt()
             student.scales[LAYERS.index(name)] = scale
             features, rows = _sample(maps, t / scale, 1, generator)
-            solution = _ridge(features.T @ features, features.T @ rows, ridge)
+            A, b = (features.T @ features).double(), (features.T @ rows).double()
+            factor = torch.linalg.cholesky(A + ridge * A.diagonal().mean() * torch.eye(len(A), dtype=A.dtype))
+            solution = torch.cholesky_solve(b, factor).float()
             cast(nn.Conv2d, student.projections[name]).weight.copy_(solution.T[:, :, None, None])
 
 
@@ -163,12 +159,6 @@ def _sample(hidden: Tensor, target: Tensor, kernel: int, generator: torch.Genera
         patches.append(columns[:, where].T)
         rows.append(target[image].flatten(1)[:, where].T)
     return torch.cat(patches), torch.cat(rows)
-
-
-def _ridge(A: Tensor, b: Tensor, ridge: float) -> Tensor:
-    A, b = A.double(), b.double()
-    factor = torch.linalg.cholesky(A + ridge * A.diagonal().mean() * torch.eye(len(A), dtype=A.dtype))
-    return torch.cholesky_solve(b, factor).float()
 
 
 def _solve(patches: Tensor, rows: Tensor, ridge: float = RIDGE, rounds: int = ROUNDS) -> Tensor:

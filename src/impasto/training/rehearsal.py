@@ -1,7 +1,8 @@
 """What the student sees: crops whose maps the teacher computed once, kept on disk and seen again and again.
 
-The teacher takes several times as long as a step of the student. Some of the crops are the student's own paintings,
-see :mod:`impasto.training.painted`, each followed by its style.
+The teacher takes several times as long as a step of the student. Some crops are pictures that the student paints as it
+would once shipped, half-finished and finished, each followed by its style: an optimizer finds whatever pleases the small
+network and not VGG-19, such as noise, ringing and strokes of the wrong size.
 """
 
 from __future__ import annotations
@@ -16,15 +17,23 @@ from torch import Tensor
 from impasto.configs import ExtractorConfig
 from impasto.course import Course
 from impasto.errors import ImpastoError
+from impasto.features.compact import Compact
 from impasto.features.extractor import Extractor
+from impasto.refine.checkpoint import Position
+from impasto.refine.descend import descend
+from impasto.refine.pyramid import plan
+from impasto.settings import Settings
 from impasto.training.data import augment, crops
 from impasto.training.memory import Memory
-from impasto.training.painted import KEPT, paint_pairs
-from impasto.training.student import TAUGHT, Student
+from impasto.training.student import TAUGHT, Student, fold
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+#: Pictures that are kept of a painting: one on the way, at the finest scale, and the finished one.
+KEPT = 2
+#: Half of the paintings have the default λ; the others draw it between these powers of ten.
+LEAST, MOST = -4.2, -2.3
 PAINTED_KEPT = 250  # paintings that are shown: the newest, of the best trained student
 EACH = KEPT + 1  # rows of a painting: its pictures, then the style
 
@@ -111,3 +120,34 @@ class Rehearsal:
             self.scratch.cleanup()
         elif over:
             shutil.rmtree(self.folder)
+
+
+def paint(extractor: Extractor, content: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
+    """Paint ``content`` in ``style``, (1, 3, H, W) each in [0, 1], through ``extractor`` with the default steps.
+
+    ``generator`` draws λ, and the step that is kept. Returns (KEPT, 3, H, W) in [0, 1].
+    """
+    usual, power, moment = torch.rand(3, generator=generator).tolist()
+    settings = Settings() if usual < 0.5 else Settings(content_weight=10 ** (LEAST + (MOST - LEAST) * power))
+    scales = plan(max(content.shape[-2:]))
+    halfway = 1 + int(moment * (scales[-1].steps - 1))
+    kept = []
+
+    def keep(position: Position) -> None:
+        if (position.level, position.step) == (len(scales) - 1, halfway) and position.state is not None:
+            kept.append(position.state.image)
+
+    finished = descend(content, [style], extractor, settings, scales, lambda size: content, after_step=keep)
+    return torch.cat([*kept, finished])
+
+
+def paint_pairs(student: Student, contents: Tensor, styles: Tensor, generator: torch.Generator) -> Tensor:
+    """What the student would paint if it shipped now, each painting followed by its style: (B, KEPT + 1, 3, H, W)."""
+    device = student.mean.device
+    tensors = {name: tensor.float() for name, tensor in fold(student).items()}
+    painter = Compact.from_tensors(tensors, student.architecture).to(device)
+    pairs = []
+    for content, style in zip(contents.split(1), styles.split(1), strict=True):
+        pictures = paint(painter, content.to(device), style.to(device), generator)
+        pairs.append(torch.cat([pictures.cpu(), style]))
+    return torch.stack(pairs)
