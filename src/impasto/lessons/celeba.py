@@ -23,7 +23,7 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.files.plain import read_rgb, to_tensor
-from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
+from impasto.lessons.pictures import Pictures, find_pictures
 
 #: The 40 attributes, in the order of the release.
 # fmt: off
@@ -52,7 +52,7 @@ class CelebA:
     attributes: tuple[str, ...]  # names of the labels' columns; empty without an attribute file
     labels: Tensor | None  # (N, 40) bool; None without an attribute file
     split: tuple[str, ...]  # train, validation or test for every name
-    _pictures: FolderOfPictures | ZipOfPictures = field(repr=False)
+    _pictures: Pictures = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -127,7 +127,7 @@ def read_celeba(folder: str | Path) -> CelebA:
 
 def _find(folder: Path, inner: str, stem: str) -> Path | None:
     candidates = (place / f"{stem}{ending}" for place in (folder, folder / inner) for ending in (".csv", ".txt"))
-    return next((path for path in candidates if path.is_file()), None)
+    return next(filter(Path.is_file, candidates), None)
 
 
 def _split_by_hash(name: str) -> str:
@@ -153,9 +153,7 @@ def _require(fine: bool, at: tuple[Path, int], wrong: str) -> None:
         raise ImpastoError(f"{at[0]}, line {at[1]}: {wrong}")
 
 
-def _read_attributes(
-    path: Path, pictures: FolderOfPictures | ZipOfPictures
-) -> tuple[tuple[str, ...], tuple[str, ...], Tensor]:
+def _read_attributes(path: Path, pictures: Pictures) -> tuple[tuple[str, ...], tuple[str, ...], Tensor]:
     rows = _rows(path)
     count, header = _read_header(path, rows)
     lines: dict[str, int] = {}

@@ -24,7 +24,7 @@ from impasto.images import save_image
 from impasto.lessons.celeba import CelebA
 from impasto.lessons.distance import Yardstick
 from impasto.lessons.generator import FaceDiscriminator, FaceGenerator, between, latents, sheet
-from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
+from impasto.lessons.pictures import FolderOfPictures, Pictures, ZipOfPictures, find_pictures
 from impasto.lessons.showing import deal, moved
 from impasto.machine import own_torch
 from impasto.networks.learning import running_mean
@@ -54,9 +54,8 @@ def read_faces(path: str | Path) -> CelebA:
         ImpastoError: no images there, or a zip cut short.
     """
     path = Path(path)
-    pictures: FolderOfPictures | ZipOfPictures
     if path.is_file():
-        pictures = ZipOfPictures.open(path)
+        pictures: Pictures = ZipOfPictures.open(path)
     elif any((place / f"img_align_celeba{end}").exists() for place in (path, path / "Img") for end in ("", ".zip")):
         pictures = find_pictures(path)
     else:
@@ -184,15 +183,13 @@ class Pair:
         self.parts: dict[str, Any] = {"generator": self.generator, "generator_optimizer": painter, "mean": self.mean}
         self.parts |= {"discriminator": self.discriminator, "discriminator_optimizer": critic}
 
-    def learn(
-        self, real: Tensor, step: int, dice: torch.Generator, augmented: bool, course: Course
-    ) -> dict[str, float]:
-        """One step (0-based) from real faces (B, 3, side, side) in [0, 1]: the losses of the two."""
+    def learn(self, real: Tensor, step: int, dice: torch.Generator, few: bool, course: Course) -> dict[str, float]:
+        """One step (0-based) from real faces (B, 3, side, side) in [0, 1], augmented if ``few``: the two losses."""
         config, device, (painter, critic) = self.config, real.device, self.optimizers
         mirrored = torch.rand(len(real), 1, 1, 1, generator=dice) < 0.5
         real = torch.where(mirrored.to(device), real.flip(-1), real)
         generated = self.generator(torch.randn(len(real), config.latent, generator=dice).to(device))
-        if augmented:
+        if few:
             real, generated = augment(real, dice), augment(generated, dice)
         for group in painter.param_groups + critic.param_groups:
             group["lr"] = config.learning_rate * rate(step, config.steps)

@@ -52,12 +52,12 @@ class ZipOfPictures:
     @classmethod
     def open(cls, path: Path) -> ZipOfPictures:
         """Read the directory. Raises ImpastoError for no zip, one cut short, or two images of one name."""
-        members: dict[str, zipfile.ZipInfo] = {}
         try:
             with zipfile.ZipFile(path) as archive:
                 entries = archive.infolist()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise ImpastoError(f"{path}: cut short, or no zip ({error}); get it again") from error
+        members: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
             folder, _, name = entry.filename.rpartition("/")
             # macOS adds metadata of every file under this name.
@@ -83,13 +83,16 @@ class ZipOfPictures:
             raise ImpastoError(f"{self.where(name)}: damaged in the zip ({error}); get it again") from error
 
 
+Pictures = FolderOfPictures | ZipOfPictures
+
+
 @lru_cache(maxsize=4)
 def _opened(path: Path, process: int, changed: int) -> zipfile.ZipFile:
     """The open zip, for all threads; a forked process opens its own, or it would move its parent's position."""
     return zipfile.ZipFile(path)
 
 
-def find_pictures(folder: Path) -> FolderOfPictures | ZipOfPictures:
+def find_pictures(folder: Path) -> Pictures:
     """The images of CelebA in ``folder`` or its ``Img``: ``img_align_celeba/`` if there is one, or else its zip.
 
     Kaggle's folder has one more of the same name inside.

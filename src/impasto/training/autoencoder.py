@@ -103,14 +103,12 @@ def train(
 class Apprentice:
     """What trains: the network, its running mean, which ships, and the critic; ``parts`` are kept in checkpoints."""
 
-    def __init__(
-        self, config: AutoencoderConfig, extractor: Extractor, fabric: Fabric, start_from: Path | None = None
-    ) -> None:
+    def __init__(self, config: AutoencoderConfig, extractor: Extractor, fabric: Fabric, begin: Path | None) -> None:
         self.config, self.extractor, self.fabric = config, extractor, fabric
         torch.manual_seed(config.seed)
         self.network, self.critic = AutoEncoder(residual=config.residual), Critic()
-        if start_from is not None:
-            read_start(start_from, self.network, self.critic)
+        if begin is not None:
+            read_start(begin, self.network, self.critic)
         # A short memory at first, so that the mean does not drag the untrained weights along.
         self.mean = running_mean(self.network, lambda step: 1 - min(config.average, (step + 1) / (step + 10)))
         self.mean.to(fabric.device)
@@ -126,11 +124,11 @@ class Apprentice:
     def learn(self, batch: Batch, step: int, course: Course) -> dict[str, float]:
         """One step (0-based): its losses. Raises ImpastoError if they are not finite."""
         config, fabric, share = self.config, self.fabric, rate(step, self.config.steps)
-        set_rate(self.parts["optimizer"], config.learning_rate * share)
+        self.parts["optimizer"].param_groups[0]["lr"] = config.learning_rate * share
         output = self.painter(batch.contents, batch.styles, corner=batch.corner)
         losses: dict[str, Tensor] = {}
         if config.adversarial:
-            set_rate(self.parts["critic_optimizer"], config.critic_learning_rate * share)
+            self.parts["critic_optimizer"].param_groups[0]["lr"] = config.critic_learning_rate * share
             losses["critic"] = self.teach_critic(batch.styles, output.detach())
 
         with fabric.autocast():
@@ -138,7 +136,11 @@ class Apprentice:
         losses["content"], losses["style"] = measure_output(maps, batch)
         total = total_loss(losses["content"], losses["style"], config.content_weight)
         if config.adversarial and config.adversarial_weight:
-            losses["discriminator"] = self.ask_critic(output)
+            # The critic's weights stay as they are.
+            self.critic.requires_grad_(False)
+            with fabric.autocast():
+                losses["discriminator"] = painter_loss(self.critic(output).float())
+            self.critic.requires_grad_(True)
             total = total + config.adversarial_weight * losses["discriminator"]
         losses["total"] = total
         self.optimizer.zero_grad()
@@ -160,14 +162,6 @@ class Apprentice:
         self.fabric.backward(loss)
         self.critic_optimizer.step()
         return loss
-
-    def ask_critic(self, painted: Tensor) -> Tensor:
-        """The discriminator's term of the loss; the critic's weights stay as they are."""
-        self.critic.requires_grad_(False)
-        with self.fabric.autocast():
-            term = painter_loss(self.critic(painted).float())
-        self.critic.requires_grad_(True)
-        return term
 
     def finish(self, out: Path, held: list[list[Tensor]], judge: Extractor, course: Course) -> Scores:
         """Judge the network as it ships, rounded to fp16, and write it with its scores; the critic beside it."""
@@ -198,12 +192,6 @@ def rate(step: int, steps: int) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-
-
-def set_rate(optimizer: Any, learning_rate: float) -> None:
-    """Set the learning rate of every parameter."""
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
 
 
 def held_pairs(

@@ -23,6 +23,8 @@ from impasto.training.data import crops
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+Images = list[Tensor]  # (3, H, W) uint8
+
 
 @dataclass
 class Batch:
@@ -35,19 +37,9 @@ class Batch:
     content_grams: dict[str, Tensor]
     corner: tuple[int, int] = (0, 0)  # where the grain begins
 
-    def turned(self) -> Batch:
-        """Every content with the next row's style."""
-        grams = {layer: gram.roll(-1, 0) for layer, gram in self.grams.items()}
-        return replace(self, styles=self.styles.roll(-1, 0), grams=grams)
-
 
 def draw_batches(
-    config: AutoencoderConfig,
-    contents: list[Tensor],
-    styles: list[Tensor],
-    extractor: Extractor,
-    fabric: Fabric,
-    first: int,
+    config: AutoencoderConfig, contents: Images, styles: Images, extractor: Extractor, fabric: Fabric, first: int
 ) -> Iterator[Batch]:
     """The batches of every step from ``first`` on; of several processes, each gets its own rows."""
     rows = slice(fabric.global_rank, None, fabric.world_size)
@@ -65,7 +57,8 @@ def draw_batches(
                     theirs = extractor(style, STYLE_LAYERS)
                 batch = Batch(content, style, own[CONTENT_LAYER].float(), find_grams(theirs), find_grams(own))
         else:
-            batch = batch.turned()
+            grams = {layer: gram.roll(-1, 0) for layer, gram in batch.grams.items()}
+            batch = replace(batch, styles=batch.styles.roll(-1, 0), grams=grams)
         if step >= first:
             yield replace(batch, corner=grain_corner(int(torch.randint(2**31, (), generator=generator))))
 

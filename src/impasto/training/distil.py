@@ -97,7 +97,7 @@ def train(
 def fit(
     config: ExtractorConfig, student: Student, teacher: Extractor, images: list[Tensor], start_from: str | Path | None
 ) -> None:
-    """Begin with a thinned teacher, or with the network of an earlier training."""
+    """Begin with the network of ``start_from``, or else with a thinned teacher."""
     generator = torch.Generator().manual_seed(config.seed)
     sample = augment(crops(images, config.first_crops, min(config.first_side, config.side), generator), generator)
     if start_from is not None:

@@ -62,8 +62,8 @@ def fit_to_teacher(
 ) -> None:
     """Set every weight of ``student`` but those of the stem, which has to be fitted before, and its batch norm.
 
-    ``images`` (B, 3, H, W) in [0, 1] are as in training; ``generator`` draws the positions of the least-squares problems.
-    ``ridge``, as a share of its mean, is added to their diagonals; ``rounds`` are those of each nonlinear one.
+    ``images`` (B, 3, H, W) in [0, 1] are as in training; ``generator`` draws the positions of the least-squares
+    problems. ``ridge``, as a share of its mean, is added to their diagonals; ``rounds`` are those of nonlinear ones.
     """
     names = [name for name, _ in student.architecture]
     # A convolution that stands for no layer of the teacher aims at the next one that does.

@@ -1,8 +1,8 @@
 """What the student sees: crops whose maps the teacher computed once, kept on disk and seen again and again.
 
 The teacher takes several times as long as a step of the student. Some crops are pictures that the student paints as it
-would once shipped, half-finished and finished, each followed by its style: an optimizer finds whatever pleases the small
-network and not VGG-19, such as noise, ringing and strokes of the wrong size.
+would once shipped, half-finished and finished, each followed by its style: an optimizer finds whatever pleases the
+student and not VGG-19, such as noise, ringing and strokes of the wrong size.
 """
 
 from __future__ import annotations
