@@ -1,7 +1,6 @@
 """Every setting of the four trainings, once: type, bounds, default and help.
 
-The options of ``impasto train`` are made from the fields that have a help text. The others are no options, but are part
-of what determines the outcome, as are the images and the extractor. No torch is imported here.
+The fields with a help text become the options of ``impasto train``. No torch is imported here.
 """
 
 from __future__ import annotations
@@ -16,17 +15,16 @@ from impasto.settings import MACHINE, About
 
 TRAINING, LOSS, NETWORK = "The training", "The loss", "The network"
 
-#: What the networks of faces are made for, in pixels.
+#: Sides of the GAN's faces, in pixels.
 FACE_SIDES = (16, 32, 64, 128)
 
 Steps = Annotated[int, Ge(1), About("Batches to learn from.", TRAINING)]
 Rate = Annotated[float, Ge(0), About("Learning rate at its highest.", TRAINING)]
 Decay = Annotated[float, Ge(0), About("Weight decay of AdamW.", TRAINING)]
-# Numbers of the steps are made of it, and have to fit into 64 bits.
+# The seeds of the steps, multiples of it, have to fit into 64 bits.
 Seed = Annotated[int, Interval(ge=0, le=2**32 - 1), About("Seed of weights, order and augmentation.", TRAINING)]
 Precision = Annotated[
-    Literal["auto", "fp32", "bf16"],
-    About("Arithmetic of the networks; auto is bf16 where the device is fast at it.", MACHINE),
+    Literal["auto", "fp32", "bf16"], About("Arithmetic; auto is bf16 where the device is fast at it.", MACHINE)
 ]
 
 
@@ -36,11 +34,7 @@ class OnDevices:
     batch: int
 
     def check_devices(self, devices: int) -> None:
-        """Refuse a batch that so many devices cannot share.
-
-        Raises:
-            ImpastoError: such a batch.
-        """
+        """Raise ImpastoError if so many devices cannot share a batch."""
         if self.batch % devices:
             raise ImpastoError(f"{self.batch} cannot be shared by {devices} devices; give a multiple", setting="batch")
 
@@ -55,13 +49,11 @@ class AttributesConfig:
     width: Annotated[int, Ge(1), About("Channels of the first block; every next one has twice as many.", NETWORK)] = 32
     learning_rate: Rate = 5e-3
     weight_decay: Decay = 0.05
-    patience: Annotated[
-        int, Ge(1), About("Epochs without a better average precision before the training ends.", TRAINING)
-    ] = 6
+    patience: Annotated[int, Ge(1), About("Epochs without a better average precision before it ends.", TRAINING)] = 6
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        _check_multiple(self.side, 16)
+        _check_side(self.side)
 
 
 @dataclass(frozen=True)
@@ -75,8 +67,7 @@ class FacesConfig:
     learning_rate: Rate = 1e-3
     penalty: Annotated[float, Ge(0), About("γ: weight of the discriminator's gradient.", LOSS)] = 1.0
     augment: Annotated[
-        bool | None,
-        About("Show the discriminator every face a little changed (default: below 10,000 faces).", TRAINING),
+        bool | None, About("Show the discriminator faces a little changed (default: below 10,000 faces).", TRAINING)
     ] = None
     sample_every: Annotated[int, Ge(1), About("Steps between two sheets and measurements.", TRAINING)] = 500
     seed: Seed = 0
@@ -87,8 +78,7 @@ class FacesConfig:
 
     def __post_init__(self) -> None:
         if self.side not in FACE_SIDES:
-            sides = ", ".join(map(str, FACE_SIDES))
-            raise ImpastoError(f"{self.side} pixels; give one of {sides}", setting="side")
+            raise ImpastoError(f"{self.side} pixels; give one of {', '.join(map(str, FACE_SIDES))}", setting="side")
 
 
 @dataclass(frozen=True)
@@ -113,7 +103,7 @@ class AutoencoderConfig(OnDevices):
     judged_side: int = 256  # pixels
 
     def __post_init__(self) -> None:
-        _check_multiple(self.side, 16)
+        _check_side(self.side)
 
 
 @dataclass(frozen=True)
@@ -123,43 +113,35 @@ class ExtractorConfig(OnDevices):
     steps: Steps = 3000
     batch: Annotated[int, Ge(1), About("Crops a step.", TRAINING)] = 10
     side: Annotated[int, Ge(32), About("Side of a crop in pixels.", TRAINING)] = 256
-    memory: Annotated[
-        int, Ge(1), About("Crops that are seen again and again; what VGG-19 sees in them is kept on disk.", TRAINING)
-    ] = 1200
+    memory: Annotated[int, Ge(1), About("Crops to see again and again; VGG-19's maps lie on disk.", TRAINING)] = 1200
     learning_rate: Rate = 5e-4
     weight_decay: Decay = 1e-4
     gram_weight: Annotated[float, Ge(0), About("Weight of the error of the Gram matrices.", LOSS)] = 1.0
     gap_weight: Annotated[float, Ge(0), About("Weight of the error of what paintings lack of their style.", LOSS)] = 4.0
     gradient_weight: Annotated[
-        float,
-        Ge(0),
-        About("Weight of the error of the gradient at the pixels; above 0, VGG-19 is asked at every step.", LOSS),
+        float, Ge(0), About("Weight of the error of the gradient at the pixels; above 0, VGG-19 runs every step.", LOSS)
     ] = 0.0
-    painted: Annotated[
-        int, Ge(0), About("Crops a step that the network painted itself; each comes with its style.", TRAINING)
-    ] = 2
+    painted: Annotated[int, Ge(0), About("Paintings a step of the network itself, each with its style.", TRAINING)] = 2
     paint_every: Annotated[int, Ge(1), About("Steps between two paintings.", TRAINING)] = 30
     seed: Seed = 0
     precision: Precision = "fp32"
     gradient_crops: int = 2  # of a batch, on each device, whose gradients are compared
-    # Least squares sees these crops: all of the teacher's maps of them have to fit into memory.
-    first_crops: int = 96
+    first_crops: int = 96  # for least squares: all of the teacher's maps of them have to fit into memory
     first_side: int = 160  # pixels, at most
     first_rounds: int = 60  # of the nonlinear problem
 
     def __post_init__(self) -> None:
         if 2 * self.painted > self.batch:
-            raise ImpastoError(
-                f"{self.painted} of {self.batch} crops, with their styles; give at most half of `batch`", "painted"
-            )
+            wrong = f"{self.painted} of {self.batch} crops, with their styles; give at most half of `batch`"
+            raise ImpastoError(wrong, setting="painted")
 
     def check_devices(self, devices: int) -> None:
-        """As for the others; gradients are compared with those of the next picture."""
+        """Gradients also need two pictures on each device."""
         super().check_devices(devices)
         if self.gradient_weight and self.batch < 2 * devices:
             raise ImpastoError("compares pictures of a batch; give `batch` two for each device", "gradient_weight")
 
 
-def _check_multiple(side: int, of: int) -> None:
-    if side < of or side % of:
-        raise ImpastoError(f"{side} is no multiple of {of}; give {max(of, side // of * of)}", setting="side")
+def _check_side(side: int) -> None:
+    if side < 16 or side % 16:
+        raise ImpastoError(f"{side} is no multiple of 16; give {max(16, side // 16 * 16)}", setting="side")

@@ -1,4 +1,4 @@
-"""What goes on around the steps of every training: they are counted, told of, and kept in a checkpoint."""
+"""What every training does around its steps: count them, report them, and keep a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,28 +15,21 @@ from impasto.files.checkpoint import read_checkpoint, write_checkpoint
 
 @dataclass(frozen=True)
 class Step:
-    """A step that is done.
+    """A step that is done."""
 
-    Attributes:
-        step: 1-based.
-        steps: of the whole training.
-        figures: losses and measures, by name; None for one that is not there yet.
-        seconds: since the beginning, the time before a resumption included.
-    """
-
-    step: int
-    steps: int
-    figures: Mapping[str, float | None]
-    seconds: float
+    step: int  # 1-based
+    steps: int  # of the whole training
+    figures: Mapping[str, float | None]  # losses and measures, by name; None for one that is not there yet
+    seconds: float  # since the beginning, in all runs of a resumed training
 
 
 class Course:
-    """The steps of one training, which can be cut short at any of them and resumed.
+    """The steps of one training, which can be interrupted at any of them and resumed.
 
     Args:
         checkpoint: a file that is written every ``seconds`` and at the end. If it exists, the training is resumed from
-            it, on a CPU to the very same bytes as if it had never been cut short.
-        seconds: see there.
+            it, on a CPU to the very same bytes as without the interruption.
+        seconds: between two checkpoints.
         callback: receives a :class:`Step` after each; returning True ends the training there.
         log: receives a line now and then.
 
@@ -44,7 +37,7 @@ class Course:
         path: of the checkpoint.
         resumed: whether the training is resumed.
         done: how many steps are done.
-        leads: whether this process tells and writes; of several that share a training, one does.
+        leads: whether this process reports and writes; of several that share a training, one does.
     """
 
     def __init__(
@@ -63,13 +56,10 @@ class Course:
     def begin(
         self, steps: int, made_of: Mapping[str, Any], parts: Mapping[str, Any], memo: dict[str, Any] | None = None
     ) -> None:
-        """Get ready for the first step, or for the one after the checkpoint.
+        """Get ready for the first of ``steps``, or for the one after the checkpoint.
 
-        Args:
-            steps: of the whole training.
-            made_of: what it must be made of to be resumed, see :func:`impasto.files.checkpoint.write_checkpoint`.
-            parts: whatever has a ``state_dict``.
-            memo: what else to keep; filled from the checkpoint, and kept as it is at that time.
+        ``made_of`` and ``parts`` are those of :func:`impasto.files.checkpoint.write_checkpoint`. ``memo``, what else to
+        keep, is filled from the checkpoint.
 
         Raises:
             ImpastoError: the checkpoint is of another training, or damaged.
@@ -89,16 +79,12 @@ class Course:
             yield self.done
 
     def check(self, *losses: float) -> None:
-        """Refuse losses that are not finite.
-
-        Raises:
-            ImpastoError: one of them.
-        """
+        """Raise ImpastoError if a loss is not finite."""
         if not all(map(math.isfinite, losses)):
             raise ImpastoError(f"step {self.done + 1}: the loss is not a number; lower `learning_rate`")
 
     def tell(self, **figures: float | None) -> bool:
-        """A step is done. Returns whether the callback wants to end the training."""
+        """Count and report a step; returns whether the callback wants to end the training."""
         self.done += 1
         if not self.leads:
             return False
@@ -115,9 +101,9 @@ class Course:
             seconds = time.monotonic() - self._started
             notes = {"step": self.done, "seconds": seconds, "memo": self._memo}
             write_checkpoint(self.path, self._made_of, self._parts, notes)
-            self._kept = time.monotonic()
+            self._kept = time.monotonic()  # again: writing takes its time
 
     def log(self, line: str) -> None:
-        """Something worth telling."""
+        """Report a line."""
         if self.leads and self._log is not None:
             self._log(line)

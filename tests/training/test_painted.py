@@ -5,7 +5,7 @@ import torch
 from impasto.features.compact import Compact
 from impasto.layers import STYLE_LAYERS
 from impasto.losses import gram_matrix
-from impasto.training.painted import KEPT, paint
+from impasto.training.rehearsal import KEPT, paint
 
 
 def test_a_painting_nears_its_style_and_is_made_the_same_again() -> None:

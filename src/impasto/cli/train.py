@@ -23,8 +23,7 @@ app = typer.Typer(help="Make the weights that ship with the package again, or ne
 def attributes(
     session: Session,
     data: Annotated[
-        Path,
-        source("Folder of CelebA: img_align_celeba or its zip, list_attr_celeba, list_eval_partition if there."),
+        Path, source("Folder of CelebA: img_align_celeba or its zip, list_attr_celeba, list_eval_partition if there.")
     ],
 ) -> None:
     """Train a CNN on CelebA's 40 attributes, and measure it beside two baselines.
@@ -40,12 +39,12 @@ def attributes(
         from impasto.lessons.celeba import read_celeba
 
         scores = train(session.config, read_celeba(data), out, **around)
-    table = scores.to_json()
-    write_atomically(out.with_suffix(".json"), (json.dumps(table, indent=1) + "\n").encode())
-    write_atomically(out.with_suffix(".txt"), scores.to_text().encode())
-    write_atomically(out.with_suffix(".png"), scores.to_png())
-    files = ", ".join(out.with_suffix(ending).name for ending in (".json", ".txt", ".png"))
-    session.tell(table, f"{scores.to_text()}The network is in {out}, this table and a chart beside it ({files}).")
+    table, text = scores.to_json(), scores.to_text()
+    files = {".json": (json.dumps(table, indent=1) + "\n").encode(), ".txt": text.encode(), ".png": scores.to_png()}
+    for ending, content in files.items():
+        write_atomically(out.with_suffix(ending), content)
+    names = ", ".join(out.with_suffix(ending).name for ending in files)
+    session.tell(table, f"{text}The network is in {out}, this table and a chart beside it ({names}).")
 
 
 @app.command("faces")
@@ -53,8 +52,7 @@ def attributes(
 def faces(
     session: Session,
     data: Annotated[
-        Path,
-        source("Folder with CelebA's img_align_celeba or its zip in it, or any folder or zip of faces.", "DIR|ZIP"),
+        Path, source("Folder with CelebA's img_align_celeba or its zip, or any folder or zip of faces.", "DIR|ZIP")
     ],
     samples: Annotated[
         Path | None, beside("Folder for sheets of faces and strips between them (default: beside --out).")
@@ -167,20 +165,12 @@ def extractor(
 
 
 def check_folder(path: Path, setting: str, what: str) -> None:
-    """Refuse what is no folder.
-
-    Raises:
-        ImpastoError: such a path.
-    """
+    """Raise ImpastoError if the path is no folder."""
     if not path.is_dir():
         raise ImpastoError(f"{path} is no folder; name one with {what} in it", setting=setting)
 
 
 def check_start(path: Path | None) -> None:
-    """Refuse a file of an earlier training that is not there.
-
-    Raises:
-        ImpastoError: such a path.
-    """
+    """Raise ImpastoError if the file of an earlier training is not there."""
     if path is not None and not path.is_file():
         raise ImpastoError(f"there is no {path}; name the file of an earlier training", setting="start_from")

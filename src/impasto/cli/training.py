@@ -24,48 +24,29 @@ from impasto.settings import MACHINE, OUTPUT, Settings, check_fields
 if TYPE_CHECKING:
     from impasto.course import Step
 
-DATA = "What to learn from"
 
-Out = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="FILE",
-        help="The .safetensors file to write.",
-        show_default=False,
-        rich_help_panel=OUTPUT,
-    ),
-]
-Devices = Annotated[int, typer.Option(help="Devices that share every batch.", min=1, rich_help_panel=MACHINE)]
-StartFrom = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Network of an earlier training to begin with.",
-        show_default=False,
-        rich_help_panel=TRAINING,
-    ),
-]
+def place(help: str, panel: str, metavar: str = "DIR", *names: str) -> Any:
+    """An option that names a file or folder."""
+    return typer.Option(*names, metavar=metavar, help=help, show_default=False, rich_help_panel=panel)
 
 
 def source(help: str, metavar: str = "DIR") -> Any:
     """An option that names what to learn from."""
-    return typer.Option(metavar=metavar, help=help, show_default=False, rich_help_panel=DATA)
+    return place(help, "What to learn from", metavar)
 
 
 def beside(help: str) -> Any:
     """An option that names a folder for what comes beside the weights."""
-    return typer.Option(metavar="DIR", help=help, show_default=False, rich_help_panel=OUTPUT)
+    return place(help, OUTPUT)
+
+
+Out = Annotated[Path, place("The .safetensors file to write.", OUTPUT, "FILE", "--out", "-o")]
+Devices = Annotated[int, typer.Option(help="Devices that share every batch.", min=1, rich_help_panel=MACHINE)]
+StartFrom = Annotated[Path | None, place("Network of an earlier training to begin with.", TRAINING, "FILE")]
 
 
 class TrainingReporter:
-    """Tells of every step as an object, or else of some as a line.
-
-    Args:
-        quiet: say nothing.
-        json: an object a step.
-    """
+    """Prints every step as an object (``json``), or else a line every ten seconds."""
 
     EVERY = 10.0  # seconds
 
@@ -75,14 +56,14 @@ class TrainingReporter:
         self._first: Step | None = None
 
     def log(self, line: str) -> None:
-        """Something worth knowing."""
+        """Print a line."""
         if not self._quiet:
             note(line)
 
     def step(self, record: Step) -> None:
         """A step is done."""
         if self._first is None:
-            # A resumed training made the steps before in another run, and the first step of any takes longer.
+            # The pace is taken from here: earlier steps are of another run, and the first step takes longer.
             self._first, self._said_at = record, record.seconds - self.EVERY
         if self._quiet:
             return
@@ -103,32 +84,20 @@ class TrainingReporter:
 
 @dataclass(frozen=True)
 class Session:
-    """One training from the command line.
+    """One training from the command line."""
 
-    Attributes:
-        given: the settings that were typed.
-        config: all of them.
-        out: the file to write.
-        machine: device and threads.
-        leads: whether this process does the talking. With several devices the command runs once for each.
-    """
-
-    given: dict[str, Any]
-    config: Any
+    given: dict[str, Any]  # the settings that were typed
+    config: Any  # all of them
     out: Path
-    machine: Settings
+    machine: Settings  # device and threads
     resume: bool
     force: bool
     quiet: bool
     json: bool
-    leads: bool
+    leads: bool  # whether this process prints; with several devices the command runs once for each
 
     def beside(self, given: Path | None, setting: str) -> Path:
-        """The folder that was given, or one beside the output that is called after the setting.
-
-        Raises:
-            ImpastoError: it is a file.
-        """
+        """The folder that was given, or one beside the output, named after the setting; ImpastoError for a file."""
         place = given or self.out.with_name(f"{self.out.stem}-{setting}")
         if place.exists() and not place.is_dir():
             raise ImpastoError(f"{place} is a file; name a folder", setting=setting)
@@ -158,7 +127,7 @@ class Session:
             checkpoint.unlink(missing_ok=True)
 
     def tell(self, figures: dict[str, Any], text: str) -> None:
-        """The result: with ``--json`` the figures, else the text."""
+        """Print the result: with ``--json`` the figures, else the text."""
         if self.json and self.leads:
             say_json({"output": str(self.out), **figures})
         elif not self.quiet:
@@ -168,13 +137,13 @@ class Session:
 def trains(
     kind: type[Any], *, needs: Sequence[str] = (), extra: str = "", beside: Sequence[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorator: a command that trains has the options of its settings and of all trainings, and is given a session.
+    """Decorator: the command gets the options of its settings and of all trainings, and is called with a session.
 
     Args:
         kind: the dataclass of its settings.
-        needs: packages that have to be there, of the ``extra``.
-        extra: see there.
-        beside: endings of more files that are written beside the output.
+        needs: packages that it needs, of the ``extra``.
+        extra: of impasto, to install them with.
+        beside: endings of files that are written beside the output.
     """
     defaults = {"precision": "auto"} if hasattr(kind, "precision") else {}
 

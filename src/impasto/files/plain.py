@@ -12,9 +12,10 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.files.decoding import FORMATS
+from impasto.settings import Settings
 
 # Images of a data set are far smaller; what claims more would fill the memory.
-_MAX_PIXELS = 64_000_000
+_MAX_PIXELS = Settings.max_pixels
 
 
 def read_rgb(source: Path | IO[bytes], label: str, longest: int | None = None) -> Image.Image:

@@ -1,8 +1,7 @@
 """The first warm-up: a convolutional network, from scratch, that tells 40 attributes of a face.
 
-Read from top to bottom: network, loss, what it is shown, loop, file. Half of the attributes are rare (one face in fifty
-is bald), and a plain loss is nearly as low for a network that always says no. Here the faces with and without an
-attribute weigh the same, and what that adds to the answer is taken off again afterwards, so that a probability is one.
+Most attributes are rare, so the loss is balanced: faces with and without an attribute weigh the same. The shift of the
+logits that results is subtracted afterwards, so that the answers are probabilities.
 """
 
 from __future__ import annotations
@@ -29,17 +28,14 @@ from impasto.lessons.showing import deal, moved
 from impasto.machine import own_torch
 from impasto.networks.learning import one_cycle
 
-#: Rarer than this is weighed as if it were not: one face would pull as hard as a hundred others.
+#: The least share that is weighed by: a face with a rarer attribute would pull as hard as hundreds of others.
 RAREST = 0.01
 
 
 class AttributeNet(Filed):
     """Four blocks of two 3 × 3 convolutions, each halving the sides, and a linear map.
 
-    Args:
-        attributes: their names.
-        side: of the faces, in pixels; a multiple of 16.
-        width: channels of the first block.
+    ``side`` of the faces is a multiple of 16 pixels; the first block has ``width`` channels.
     """
 
     form, kind, command = "impasto-attributes-2", "a network of attributes", "impasto train attributes"
@@ -58,13 +54,13 @@ class AttributeNet(Filed):
                 blocks += [convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
             before = channels
         self.blocks = nn.Sequential(*blocks)
-        # Not the mean over the map: the faces are aligned, so where something was seen tells what it is.
+        # No mean over the map: the faces are aligned, so the place of a feature tells what it is.
         self.answer = nn.Linear(before * (side // 16) ** 2, len(self.attributes))
         # By how much the balanced loss raises the logit of each attribute, see balanced_loss.
         self.register_buffer("shift", torch.zeros(len(self.attributes)))
 
     def expect(self, labels: Tensor) -> Tensor:
-        """The share of each attribute (attributes,) in ``labels`` (N, attributes), which probabilities go by."""
+        """Set the shift by the share of each attribute in ``labels`` (N, attributes); returns the shares."""
         shares = labels.float().mean(dim=0).clamp(RAREST, 1 - RAREST).to(self.shift.device)
         self.shift.copy_(torch.log((1 - shares) / shares))
         return shares
@@ -83,8 +79,8 @@ def balanced_loss(logits: Tensor, labels: Tensor, shares: Tensor) -> Tensor:
 
     .. math:: -\frac{1}{2p}\, y \log σ(z) - \frac{1}{2(1-p)}\, (1-y) \log(1-σ(z))
 
-    Its minimum is z = log-odds of the attribute + log((1-p)/p): subtract that, and σ(z) is a probability again
-    (King and Zeng: Logistic Regression in Rare Events Data, 2001). The mean over logits (B, A) and labels (B, A; bool);
+    Its minimum is z = log-odds of the attribute + log((1-p)/p); without the second term σ(z) is a probability (King and
+    Zeng: Logistic Regression in Rare Events Data, 2001). Returns the mean over logits (B, A) and labels (B, A; bool);
     shares (A,) are p of each attribute in the training, within (0, 1).
     """
     weights = torch.where(labels, 0.5 / shares, 0.5 / (1 - shares))
@@ -92,7 +88,7 @@ def balanced_loss(logits: Tensor, labels: Tensor, shares: Tensor) -> Tensor:
 
 
 def augment(faces: Tensor, dice: torch.Generator) -> Tensor:
-    """Half of the faces (B, 3, side, side) mirrored; each moved by up to a sixteenth, brighter or darker by a fifth."""
+    """Faces (B, 3, side, side), half of them mirrored, moved by up to a sixteenth, brighter or darker by a fifth."""
     mirrored = torch.rand(len(faces), generator=dice) < 0.5
     faces = torch.where(mirrored.view(-1, 1, 1, 1), faces.flip(-1), faces)
     faces = moved(faces, faces.shape[-1] // 16, dice)
@@ -122,14 +118,14 @@ def train(
 ) -> Scores:
     """Train, write ``out``, and return how it does on the test split, beside two baselines.
 
-    The validation split says which epoch was the best, and when to stop. The test split is looked at once, at the end.
+    The validation split decides which epoch was the best, and when to stop; the test split is used once, at the end.
 
     Args:
         config: the settings.
         data: the faces, with labels.
         out: the safetensors file to write.
         device: where torch computes.
-        course: of the training: checkpoint, progress.
+        course: checkpoint and progress.
         measure: of probabilities and labels, (N, attributes) each, for the validation split.
 
     Raises:
@@ -170,22 +166,32 @@ def train(
             break
     course.keep()
     course.log(f"the best of {-(-course.done // each)} epochs was number {best['epoch']}; measuring it and baselines")
-    return finish(model, best, faces, labels, out, {"config": asdict(config)})
+    if best["model"] is not None:
+        model.load_state_dict(best["model"])
+    scores = compare(model, faces, labels)
+    model.to_file(out, {"config": asdict(config), "best_epoch": best["epoch"], "means": scores.means})
+    return scores
+
+
+def compare(model: AttributeNet, faces: dict[str, Tensor], labels: dict[str, Tensor]) -> Scores:
+    """Measure the network and two baselines on the test split."""
+    predictions = {
+        "network": answers(model, faces["test"]),
+        "linear": linear_on_pixels(faces, labels),
+        "majority": majority(labels["train"], len(faces["test"])),
+    }
+    return score(model.attributes, predictions, labels["test"])
 
 
 def keep_best(best: dict[str, Any], reached: float, epoch: int, model: AttributeNet) -> None:
-    """Keep the weights after ``epoch``, if they are better than those before."""
+    """Keep the weights after ``epoch`` if no earlier ones ``reached`` as much."""
     if best["precision"] is None or reached > best["precision"]:
         weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         best.update(precision=reached, epoch=epoch, model=weights)
 
 
 def read_splits(data: CelebA, side: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Faces (N, 3, side, side) uint8 and labels (N, attributes) of every split.
-
-    Raises:
-        ImpastoError: no labels, a split without faces, or an image that cannot be read.
-    """
+    """Faces (N, 3, side, side) uint8 and labels (N, attributes) of every split; ImpastoError where some are missing."""
     if data.labels is None:
         raise ImpastoError(f"{data.folder}: has no list_attr_celeba.csv or .txt to learn from; put one there")
     rows = {split: data.rows(split) for split in SPLITS}
@@ -195,44 +201,18 @@ def read_splits(data: CelebA, side: int) -> tuple[dict[str, Tensor], dict[str, T
     return {split: data.load(side, split) for split in SPLITS}, {split: data.labels[rows[split]] for split in SPLITS}
 
 
-def finish(
-    model: AttributeNet,
-    best: dict[str, Any],
-    faces: dict[str, Tensor],
-    labels: dict[str, Tensor],
-    out: str | Path,
-    card: dict[str, Any],
-) -> Scores:
-    """Take the best weights, measure them and two baselines on the test split, and write them with their scores."""
-    if best["model"] is not None:
-        model.load_state_dict(best["model"])
-    predictions = {
-        "network": answers(model, faces["test"]),
-        "linear": linear_on_pixels(faces, labels),
-        "majority": majority(labels["train"], len(faces["test"])),
-    }
-    scores = score(model.attributes, predictions, labels["test"])
-    model.to_file(out, {**card, "best_epoch": best["epoch"], "means": scores.means})
-    return scores
-
-
 def fingerprint(data: CelebA) -> str:
-    """A hash of names, labels and splits; not of the pixels, which would have to be read first."""
+    """A hash of names, labels and splits, but not of the pixels."""
     table = [] if data.labels is None else data.labels.int().tolist()
     return hashlib.sha256(json.dumps([data.names, data.attributes, table, data.split]).encode()).hexdigest()
 
 
 @torch.no_grad()
 def predict(model: AttributeNet, image: Tensor) -> Tensor:
-    """The probability of each of ``model.attributes``.
+    """The probability (B, attributes) of each of ``model.attributes``; above 0.5 it counts as there.
 
-    Args:
-        model: from :meth:`AttributeNet.from_file`.
-        image: (B, 3, H, W), sRGB in [0, 1]. Its central square is looked at, as in training; the faces there are
-            aligned as CelebA's: upright, eyes a little below the middle, hair and chin inside.
-
-    Returns:
-        (B, attributes) in [0, 1]; the attribute is taken to be there above 0.5.
+    Only the central square of ``image`` (B, 3, H, W), sRGB in [0, 1], is looked at. The faces should be aligned as
+    CelebA's: upright, eyes a little below the middle, hair and chin inside.
     """
     faces = torch.stack([square_of(to_pil(face), model.side) for face in image])
     return answers(model, faces)

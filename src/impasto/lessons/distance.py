@@ -1,8 +1,8 @@
-"""How far generated faces are from real ones, as a number: the kernel distance between what an extractor sees in both.
+"""The distance of generated faces from real ones: the kernel distance between an extractor's features of both.
 
-Binkowski, Sutherland, Arbel, Gretton: Demystifying MMD GANs ("KID", 2018, arXiv:1801.01401). There Inception looks;
-here the compact extractor does, which ships with the package, so figures are not comparable with published ones.
-Fréchet's distance needs tens of thousands of faces before its bias is gone. This one has none.
+Binkowski, Sutherland, Arbel, Gretton: Demystifying MMD GANs ("KID", 2018, arXiv:1801.01401). The features are the
+compact extractor's instead of Inception's, so figures are not comparable with published ones. Unlike Fréchet's, this
+distance has no bias, which would need tens of thousands of faces to vanish.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FEATURES = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 @torch.no_grad()
 def face_features(extractor: Extractor, faces: Tensor, batch: int = 64) -> list[Tensor]:
-    """The mean of each of the maps at :data:`FEATURES`: for every layer (N, C), float64 on the CPU.
+    """The means of the maps at :data:`FEATURES`, for every layer (N, C), float64 on the CPU.
 
-    Faces are (N, 3, side, side), uint8 or floats in [0, 1]; ``batch`` of them are looked at at once.
+    Faces are (N, 3, side, side), uint8 or floats in [0, 1].
     """
     device = next(extractor.parameters()).device
     parts: list[list[Tensor]] = []
@@ -32,12 +32,12 @@ def face_features(extractor: Extractor, faces: Tensor, batch: int = 64) -> list[
 
 
 def kernel_distance(one: Tensor, other: Tensor) -> float:
-    r"""Squared maximum mean discrepancy of two samples, without bias: 0 on average where both are of one kind.
+    r"""Unbiased squared maximum mean discrepancy of two samples: 0 on average where both are of one distribution.
 
     .. math:: \frac{1}{m(m-1)} \sum_{i≠j} k(x_i, x_j) + \frac{1}{n(n-1)} \sum_{i≠j} k(y_i, y_j)
         - \frac{2}{mn} \sum_{i,j} k(x_i, y_j), \qquad k(x, y) = (x·y / d + 1)^3
 
-    Being without bias, it can be a little below 0. Samples are (m, d) and (n, d), two rows or more.
+    It can be a little below 0. Samples are (m, d) and (n, d), two rows or more.
     """
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:
@@ -51,15 +51,10 @@ def kernel_distance(one: Tensor, other: Tensor) -> float:
 
 
 class Yardstick:
-    """Measures generated faces against real ones that the training does not see.
+    """Measures generated faces against real ones, both (N, 3, side, side), through ``extractor``.
 
-    Args:
-        extractor: who looks.
-        held: real faces that were held back, (N, 3, side, side) uint8.
-        learned: real faces of the training, in the same form. They set the unit of each layer.
-
-    Attributes:
-        floor: the distance of ``learned`` from ``held``, real from real: better than this cannot be told from it.
+    The real ones are uint8: ``held`` were held back from the training; ``learned`` were not, and set the unit of each
+    layer. ``floor`` is the distance of the ones from the others, below which a distance says nothing.
     """
 
     def __init__(self, extractor: Extractor, held: Tensor, learned: Tensor) -> None:
@@ -74,7 +69,7 @@ class Yardstick:
         return kernel_distance(self._joined(face_features(self._extractor, faces)), self._held)
 
     def _joined(self, features: list[Tensor]) -> Tensor:
-        """Every layer in its unit and with the same weight, (N, d), so that x·y/d is about 1 for a real face."""
+        """(N, d), every layer in its unit and of the same weight, so that x·y/d is about 1 for a real face."""
         width = sum(layer.shape[1] for layer in features)
         parts = [
             layer / unit * (width / len(features) / layer.shape[1]) ** 0.5

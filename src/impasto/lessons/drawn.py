@@ -1,8 +1,7 @@
-"""Drawn faces in CelebA's format, for tests and demonstrations where the data set is not at hand.
+"""Drawn faces in CelebA's format, for tests and demonstrations without the data set.
 
-What a drawing can show is labeled as it was drawn; see :data:`DRAWN`. All other columns (Attractive, Young, Male, ...)
-are -1 for every face: nobody is behind a drawing of whom they could be true, and random labels would only teach that
-some columns cannot be learned. Constant columns are left out of every average over attributes.
+The attributes that are drawn are labeled as they were drawn. All other columns (Attractive, Young, Male, ...) are -1
+for every face; averages over attributes leave constant columns out.
 """
 
 from __future__ import annotations
@@ -21,23 +20,14 @@ from impasto.lessons.celeba import ATTRIBUTES
 Color = tuple[int, int, int]
 
 #: The attributes that are drawn, each with its share of the faces. A hat or a bald head leaves no bangs.
+# fmt: off
 DRAWN = {
-    "Smiling": 0.5,
-    "Mouth_Slightly_Open": 0.4,
-    "Wearing_Lipstick": 0.4,
-    "Bangs": 0.25,
-    "Black_Hair": 0.28,
-    "Blond_Hair": 0.24,
-    "Brown_Hair": 0.24,
-    "Gray_Hair": 0.12,
-    "Eyeglasses": 0.25,
-    "Rosy_Cheeks": 0.2,
-    "Wearing_Necktie": 0.2,
-    "Mustache": 0.15,
-    "Wearing_Hat": 0.12,
-    "Bald": 0.06,
-    "No_Beard": 0.8,
+    "Smiling": 0.5, "Mouth_Slightly_Open": 0.4, "Wearing_Lipstick": 0.4,
+    "Bangs": 0.25, "Black_Hair": 0.28, "Blond_Hair": 0.24, "Brown_Hair": 0.24, "Gray_Hair": 0.12,
+    "Eyeglasses": 0.25, "Rosy_Cheeks": 0.2, "Wearing_Necktie": 0.2, "Mustache": 0.15,
+    "Wearing_Hat": 0.12, "Bald": 0.06, "No_Beard": 0.8,
 }
+# fmt: on
 
 _HAIR = {
     "Black_Hair": (28, 24, 26),
@@ -51,7 +41,7 @@ _FINER = 3  # drawn this much larger and reduced: soft edges
 
 
 class _Pen:
-    """Draws in units of the face's width, from its middle; y grows downwards."""
+    """Draws in units of the face's width, from its middle, y downwards."""
 
     def __init__(self, canvas: Image.Image, unit: float, middle: tuple[float, float]) -> None:
         self._draw, self._unit, self._middle = ImageDraw.Draw(canvas), unit, middle
@@ -72,8 +62,8 @@ class _Pen:
 def draw_face(generator: np.random.Generator, side: int, has: set[str] | None = None) -> tuple[Image.Image, set[str]]:
     """One face, ``side`` pixels wide and, as CelebA's, 218/178 times as high; and the attributes it has.
 
-    All that tells an attribute reaches into the central square that is learned from. Position, size, colors,
-    background, light and noise vary, so that no single pixel tells one. The attributes are ``has``, or random.
+    The attributes are ``has``, or random. All of them can be seen in the central square. Position, size, colors,
+    background, light and noise vary, so that no single pixel tells one.
     """
     has = _choose(generator) if has is None else has
     height = round(side * 218 / 178)
@@ -85,7 +75,7 @@ def draw_face(generator: np.random.Generator, side: int, has: set[str] | None = 
     def jitter(color: Color, by: int = 16) -> Color:
         return _color(np.clip(np.array(color) + generator.integers(-by, by + 1, 3), 0, 255))
 
-    # All that is left to chance is drawn here, needed or not: with and without glasses it is the same face.
+    # All random numbers are drawn, needed or not: with and without glasses it is the same face.
     skin = jitter(_SKINS[generator.integers(len(_SKINS))], 10)
     hair = jitter(_HAIR[next((name for name in _HAIR if name in has), "")])
     long = generator.random() < 0.5
@@ -129,7 +119,6 @@ def _draw_features(pen: _Pen, has: set[str], skin: Color, hair: Color, pupils: C
 
 def _draw_mouth(pen: _Pen, has: set[str], lips: Color) -> None:
     bend = 0.1 if "Smiling" in has else -0.03
-    # The corners rise as far as the middle sinks.
     curve = [(x, 0.26 + bend * (0.5 - (x / 0.14) ** 2)) for x in np.linspace(-0.14, 0.14, 9)]
     if "Mouth_Slightly_Open" in has:
         pen.ellipse(0, curve[4][1], 0.075, 0.032, (70, 16, 20))
@@ -150,19 +139,11 @@ def _draw_worn(pen: _Pen, has: set[str], frame: Color, hat: Color) -> None:
 def draw_faces(folder: str | Path, count: int, seed: int, side: int = 178) -> Path:
     """Draw ``count`` faces: ``img_align_celeba/000001.jpg`` ... and ``list_attr_celeba.csv`` with all 40 columns.
 
-    The same seed draws the same faces, and the first of many are the same as those of few.
-
-    Args:
-        folder: is made if it is not there; must not hold a data set already.
-        count: faces, 1 or more.
-        seed: 0 or more.
-        side: width of an image in pixels, 16 or more.
-
-    Returns:
-        ``folder``, for :func:`impasto.lessons.celeba.read_celeba`.
+    The same seed draws the same faces, whatever their number. Images are ``side`` pixels wide, at least 16. Returns
+    ``folder``, for :func:`impasto.lessons.celeba.read_celeba`.
 
     Raises:
-        ImpastoError: a number out of range, or a folder that is not free or cannot be made.
+        ImpastoError: a number out of range, or a folder that holds a data set already or cannot be made.
     """
     for name, value, low in (("count", count, 1), ("seed", seed, 0), ("side", side, 16)):
         if value < low:
@@ -188,16 +169,14 @@ def draw_faces(folder: str | Path, count: int, seed: int, side: int = 178) -> Pa
 
 
 def _choose(generator: np.random.Generator) -> set[str]:
-    """Attributes by their shares in :data:`DRAWN`; at most one color of hair."""
+    """Attributes by their shares; at most one color of hair."""
     colors = [name for name in _HAIR if name]
     has = {name for name, share in DRAWN.items() if name not in colors and generator.random() < share}
     shares = [DRAWN[name] for name in colors]
     color = str(generator.choice([*colors, ""], p=[*shares, 1 - sum(shares)]))
-    if "Bald" in has:
-        return has - {"Bangs"}
-    if "Wearing_Hat" in has:
+    if has & {"Bald", "Wearing_Hat"}:
         has -= {"Bangs"}
-    return has | {color} - {""}
+    return has if "Bald" in has else has | {color} - {""}
 
 
 def _photographed(face: Image.Image, generator: np.random.Generator) -> Image.Image:

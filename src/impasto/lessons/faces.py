@@ -1,9 +1,6 @@
 """The second warm-up: two networks, from scratch, of which one paints faces and the other tells them from real ones.
 
-Read from top to bottom: data, losses, what is shown, loop, one step, file. The generator never sees a real face. All it
-has is the gradient of the discriminator's answer, which says how every pixel would look more real; the discriminator
-learns from real faces and from the generator's newest. The losses are the non-saturating ones, with a penalty on the
-discriminator's gradient at real faces that keeps the two from going around in circles.
+The losses are the non-saturating ones, with a penalty on the discriminator's gradient at real faces.
 
 Goodfellow et al.: Generative Adversarial Nets (2014, arXiv:1406.2661).
 """
@@ -27,19 +24,19 @@ from impasto.images import save_image
 from impasto.lessons.celeba import CelebA
 from impasto.lessons.distance import Yardstick
 from impasto.lessons.generator import FaceDiscriminator, FaceGenerator, between, latents, sheet
-from impasto.lessons.pictures import FolderOfPictures, ZipOfPictures, find_pictures
+from impasto.lessons.pictures import FolderOfPictures, Pictures, ZipOfPictures, find_pictures
 from impasto.lessons.showing import deal, moved
 from impasto.machine import own_torch
 from impasto.networks.learning import running_mean
 
-HELD = 5  # Every fifth face is held back, to measure with.
-MEASURED = 500  # Faces that are measured, at most: generated ones, held ones, and ones of the training.
-SHEET, ROW, STRIPS, STRIP = 64, 8, 6, 9  # Faces of a sheet and of its rows; strips, and faces of each.
+HELD = 5  # every fifth face is held back, to measure with
+MEASURED = 500  # faces that are measured, at most: generated ones, held ones, and ones of the training
+SHEET, ROW, STRIPS, STRIP = 64, 8, 6, 9  # faces of a sheet and of its rows; strips, and faces of each
 
 
 @dataclass(frozen=True)
 class FacesResult:
-    """What the training came to: distances from held real faces."""
+    """Distances from held real faces."""
 
     distance: float  # of the generated faces
     before: float  # of those of the untrained generator
@@ -48,19 +45,17 @@ class FacesResult:
 
 
 def read_faces(path: str | Path) -> CelebA:
-    """The faces to learn from; no table is needed. Every fifth is held back, as the ``validation`` split.
+    """The faces to learn from, without any table; every fifth is held back, as the ``validation`` split.
 
-    Args:
-        path: a folder with CelebA's images as :func:`impasto.lessons.celeba.read_celeba` finds them, a zip of images,
-            or any folder of JPEG or PNG files, however deep.
+    ``path`` is a folder with CelebA's images as :func:`impasto.lessons.pictures.find_pictures` finds them, a zip of
+    images, or any folder of JPEG or PNG files, however deep.
 
     Raises:
         ImpastoError: no images there, or a zip cut short.
     """
     path = Path(path)
-    pictures: FolderOfPictures | ZipOfPictures
     if path.is_file():
-        pictures = ZipOfPictures.open(path)
+        pictures: Pictures = ZipOfPictures.open(path)
     elif any((place / f"img_align_celeba{end}").exists() for place in (path, path / "Img") for end in ("", ".zip")):
         pictures = find_pictures(path)
     else:
@@ -85,8 +80,7 @@ def generator_loss(generated: Tensor) -> Tensor:
 def gradient_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
     """R1: half of the squared norm of the logit's gradient at real faces (B, 3, side, side), the mean over them.
 
-    Where the generated faces are as the real ones, a discriminator has nothing to tell apart; this makes it fall silent
-    there (Mescheder, Geiger, Nowozin: Which Training Methods for GANs do actually Converge?, 2018, arXiv:1801.04406).
+    Mescheder, Geiger, Nowozin: Which Training Methods for GANs do actually Converge? (2018, arXiv:1801.04406).
     """
     real = real.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
@@ -96,8 +90,8 @@ def gradient_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
 def augment(faces: Tensor, dice: torch.Generator) -> Tensor:
     """Each face (B, 3, side, side) a little moved, brighter or darker, with more or less contrast; differentiable.
 
-    Real and generated faces are changed alike: what the discriminator sees of both, the generator need not imitate
-    (Zhao et al.: Differentiable Augmentation for Data-Efficient GAN Training, 2020, arXiv:2006.10738).
+    Real and generated faces are both changed, so that the generator does not learn to imitate the changes (Zhao et al.:
+    Differentiable Augmentation for Data-Efficient GAN Training, 2020, arXiv:2006.10738).
     """
     gains, shifts = torch.rand(2, len(faces), 1, 1, 1, generator=dice).to(faces.device)
     middle = faces.mean(dim=(1, 2, 3), keepdim=True)
@@ -106,7 +100,7 @@ def augment(faces: Tensor, dice: torch.Generator) -> Tensor:
 
 
 def rate(step: int, steps: int) -> float:
-    """The share of the highest learning rate at ``step`` (0-based): all of it, then down in a line from the middle."""
+    """Learning rate at ``step`` (0-based) as a share of the highest: constant for half of the steps, then linear."""
     return min(1.0, 2 * (1 - step / steps))
 
 
@@ -126,11 +120,11 @@ def train(
     Args:
         config: the settings.
         data: from :func:`read_faces`. All faces are held in memory, 12 kB each at 64 pixels.
-        extractor: what measures the distance.
+        extractor: measures the distance.
         out: the safetensors file to write.
         device: where torch computes.
         samples: folder for ``sheet-STEP.png``, always of the same latents, and ``strip-STEP.png``, ways between some.
-        course: of the training: checkpoint, progress.
+        course: checkpoint and progress.
 
     Raises:
         ImpastoError: images that cannot be read, a checkpoint of another training, or a loss that is not a number.
@@ -170,10 +164,7 @@ def train(
 
 
 class Pair:
-    """The two networks, and the running mean of the generator, which ships.
-
-    A generator swings around the best place; the mean of its weights is nearer to it than any of them.
-    """
+    """The two networks, and the running mean of the generator, which ships."""
 
     def __init__(self, config: FacesConfig, device: str) -> None:
         self.config = config
@@ -188,37 +179,30 @@ class Pair:
             torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.0, 0.99))
             for network in (self.generator, self.discriminator)
         ]
-        self.parts: dict[str, Any] = {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "mean": self.mean,
-        }
-        self.parts |= {"generator_optimizer": self.optimizers[0], "discriminator_optimizer": self.optimizers[1]}
+        painter, critic = self.optimizers
+        self.parts: dict[str, Any] = {"generator": self.generator, "generator_optimizer": painter, "mean": self.mean}
+        self.parts |= {"discriminator": self.discriminator, "discriminator_optimizer": critic}
 
-    def learn(
-        self, real: Tensor, step: int, dice: torch.Generator, augmented: bool, course: Course
-    ) -> dict[str, float]:
-        """One step (0-based) from real faces (B, 3, side, side) in [0, 1]: the losses of the two."""
+    def learn(self, real: Tensor, step: int, dice: torch.Generator, few: bool, course: Course) -> dict[str, float]:
+        """One step (0-based) from real faces (B, 3, side, side) in [0, 1], augmented if ``few``: the two losses."""
         config, device, (painter, critic) = self.config, real.device, self.optimizers
         mirrored = torch.rand(len(real), 1, 1, 1, generator=dice) < 0.5
         real = torch.where(mirrored.to(device), real.flip(-1), real)
         generated = self.generator(torch.randn(len(real), config.latent, generator=dice).to(device))
-        if augmented:
+        if few:
             real, generated = augment(real, dice), augment(generated, dice)
         for group in painter.param_groups + critic.param_groups:
             group["lr"] = config.learning_rate * rate(step, config.steps)
 
-        # The discriminator: what is real, what is not.
         answers = self.discriminator(torch.cat([real, generated.detach()]))
         loss = discriminator_loss(*answers.chunk(2))
-        told = loss.item()
+        told = loss.item()  # without the penalty, which not every step has
         if step % config.penalty_every == 0:
             loss = loss + config.penalty * config.penalty_every * gradient_penalty(self.discriminator, real)
         critic.zero_grad(set_to_none=True)
         loss.backward()
         critic.step()
 
-        # The generator: what would look more real to it?
         self.discriminator.requires_grad_(False)
         painted = generator_loss(self.discriminator(generated))
         painter.zero_grad(set_to_none=True)
@@ -231,7 +215,7 @@ class Pair:
 
 
 def spread(faces: Tensor) -> Tensor:
-    """Evenly over all of them, :data:`MEASURED` at most."""
+    """:data:`MEASURED` of the faces at most, evenly over all of them."""
     count = min(MEASURED, len(faces))
     return faces[[index * len(faces) // count for index in range(count)]]
 

@@ -1,4 +1,4 @@
-"""The two networks of the GAN of faces, and what is made with the first of them: faces, sheets, ways between faces.
+"""The two networks of the GAN of faces, and the sheets and ways between faces that are made with its generator.
 
 Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks
 ("DCGAN", 2015, arXiv:1511.06434).
@@ -11,14 +11,13 @@ from itertools import pairwise
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from impasto.files.cards import Filed
 from impasto.networks.discriminator import DownBlock
 
-#: Side of the smallest maps: the first of the generator and the last of the discriminator.
-SMALLEST = 4
-#: From here on, channels grow no more where the maps get smaller.
-MOST = 8
+SMALLEST = 4  # side of the first maps of the generator and of the last ones of the discriminator
+MOST = 8  # the most channels, as a multiple of those of the finest maps
 
 
 def _widths(side: int, width: int) -> list[int]:
@@ -28,18 +27,12 @@ def _widths(side: int, width: int) -> list[int]:
 
 
 class FaceGenerator(
-    Filed,
-    PyTorchModelHubMixin,
-    library_name="impasto",
-    pipeline_tag="unconditional-image-generation",
-    license="mit",
+    Filed, PyTorchModelHubMixin, library_name="impasto", pipeline_tag="unconditional-image-generation", license="mit"
 ):
     """From random numbers to a face: maps of 4 × 4, doubled by transposed convolutions until they are an image.
 
-    Args:
-        side: of the faces, in pixels; 16, 32, 64 or 128.
-        width: channels of the finest maps; coarser ones have twice as many, up to eight times.
-        latent: how many numbers a face is made from.
+    ``side`` of the faces is 16, 32, 64 or 128 pixels. The finest maps have ``width`` channels, coarser ones twice as
+    many, up to eight times. A face is made from ``latent`` numbers.
 
     Example:
         >>> FaceGenerator(side=64).eval()(torch.randn(2, 64)).shape
@@ -78,14 +71,10 @@ class FaceGenerator(
 
 
 class FaceDiscriminator(nn.Module):
-    """From a face to a number, above zero where it looks real: the generator the other way round.
+    """From a face to a number, above zero where it looks real. ``side`` and ``width`` are those of the generator.
 
-    Its blocks are those of the auto-encoder's critic. That one judges patch by patch; here a linear map looks at the
-    whole of the last maps, because in an aligned face every part has its place.
-
-    Args:
-        side: of the faces, in pixels; 16, 32, 64 or 128.
-        width: channels of the finest maps.
+    The blocks are those of the auto-encoder's critic. A linear map looks at the last maps as a whole, because in an
+    aligned face every part has its place.
     """
 
     def __init__(self, side: int = 64, width: int = 16) -> None:
@@ -102,11 +91,7 @@ class FaceDiscriminator(nn.Module):
 
 
 def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """Twice the side. It begins as a bilinear enlargement of every channel, mixed at random.
-
-    Of random kernels each pixel of a 2 × 2 block would be made in a way of its own, and the faces would keep a
-    checkerboard for thousands of steps.
-    """
+    """Twice the side, at first as a bilinear enlargement: random kernels would leave a checkerboard for long."""
     layer = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=outputs == 3)
     tent = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
     with torch.no_grad():
@@ -115,7 +100,7 @@ def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
 
 
 def latents(count: int, latent: int, seed: int) -> Tensor:
-    """The random numbers of ``count`` faces, (count, latent); the first of many are the same as those of few."""
+    """The random numbers of ``count`` faces, (count, latent); those of the first do not depend on ``count``."""
     generator = torch.Generator().manual_seed(seed)
     return torch.stack([torch.randn(latent, generator=generator) for _ in range(count)])
 
@@ -123,8 +108,8 @@ def latents(count: int, latent: int, seed: int) -> Tensor:
 def between(start: Tensor, end: Tensor, count: int) -> Tensor:
     """The way from one latent to another, both included: (latent,) and (latent,) -> (count, latent).
 
-    A straight way would pass nearer to the origin than almost any latent of the training lies. This one goes around
-    it (White: Sampling Generative Networks, 2016, arXiv:1609.04468).
+    An arc, because a straight way would come nearer to the origin than almost any latent of the training (White:
+    Sampling Generative Networks, 2016, arXiv:1609.04468).
     """
     cosine = torch.dot(start, end) / (start.norm() * end.norm())
     angle = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
@@ -134,11 +119,9 @@ def between(start: Tensor, end: Tensor, count: int) -> Tensor:
 
 def sheet(faces: Tensor, columns: int, gap: int = 2) -> Tensor:
     """Faces in rows of ``columns``, white between them and where none is left: (N, 3, side, side) -> (1, 3, H, W)."""
-    count, _, side, _ = faces.shape
+    count, step = len(faces), faces.shape[-1] + gap
     columns = min(columns, count)
-    rows, step = -(-count // columns), side + gap
-    paper = torch.ones(1, 3, rows * step - gap, columns * step - gap)
-    for index, face in enumerate(faces):
-        top, left = index // columns * step, index % columns * step
-        paper[0, :, top : top + side, left : left + side] = face
-    return paper
+    rows = -(-count // columns)
+    cells = F.pad(faces, (0, gap, 0, gap, 0, 0, 0, rows * columns - count), value=1.0)
+    paper = cells.view(rows, columns, 3, step, step).permute(2, 0, 3, 1, 4).reshape(1, 3, rows * step, columns * step)
+    return paper[..., : rows * step - gap, : columns * step - gap].contiguous()

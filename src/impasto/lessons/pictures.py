@@ -1,4 +1,4 @@
-"""Image files by name, in a folder or inside a zip. Any thread or process may read at any time."""
+"""Image files by name, in a folder or inside a zip; any thread or process may read at any time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from impasto.errors import ImpastoError
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 _NAME = "img_align_celeba"
-# No face takes more; a zip that claims it would fill the memory.
-_MAX_BYTES = 64 << 20
+_MAX_BYTES = 64 << 20  # of one file: no face takes more
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,7 @@ class FolderOfPictures:
         return str(self.path / name)
 
     def read(self, name: str) -> bytes:
-        """The file's bytes.
-
-        Raises:
-            ImpastoError: it is gone or cannot be read.
-        """
+        """The file's bytes. Raises ImpastoError if it cannot be read."""
         try:
             return (self.path / name).read_bytes()
         except OSError as error:
@@ -48,7 +43,7 @@ class FolderOfPictures:
 
 @dataclass(frozen=True)
 class ZipOfPictures:
-    """Image files in a zip that stays packed; its directory is read once in every process."""
+    """Image files in a zip that stays packed."""
 
     path: Path
     members: dict[str, zipfile.ZipInfo] = field(repr=False)
@@ -56,20 +51,16 @@ class ZipOfPictures:
 
     @classmethod
     def open(cls, path: Path) -> ZipOfPictures:
-        """Read the directory of the zip.
-
-        Raises:
-            ImpastoError: no zip, one that was cut short, or two images of one name.
-        """
-        members: dict[str, zipfile.ZipInfo] = {}
+        """Read the directory. Raises ImpastoError for no zip, one cut short, or two images of one name."""
         try:
             with zipfile.ZipFile(path) as archive:
                 entries = archive.infolist()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise ImpastoError(f"{path}: cut short, or no zip ({error}); get it again") from error
+        members: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
             folder, _, name = entry.filename.rpartition("/")
-            # A Mac adds a shadow of every file under this name.
+            # macOS adds metadata of every file under this name.
             if not name.lower().endswith(_ENDINGS) or folder.split("/")[0] == "__MACOSX":
                 continue
             if name in members:
@@ -82,11 +73,7 @@ class ZipOfPictures:
         return f"{name} in {self.path}"
 
     def read(self, name: str) -> bytes:
-        """The image's bytes, checked against the sum that the zip keeps of them.
-
-        Raises:
-            ImpastoError: damaged, encrypted, or packed in a way that photographs are not.
-        """
+        """The file's bytes, checked by the zip's CRC. Raises ImpastoError if damaged, encrypted or too large."""
         entry = self.members[name]
         if entry.file_size > _MAX_BYTES:
             raise ImpastoError(f"{self.where(name)}: {entry.file_size} bytes are no face; get the zip again")
@@ -96,14 +83,19 @@ class ZipOfPictures:
             raise ImpastoError(f"{self.where(name)}: damaged in the zip ({error}); get it again") from error
 
 
+Pictures = FolderOfPictures | ZipOfPictures
+
+
 @lru_cache(maxsize=4)
 def _opened(path: Path, process: int, changed: int) -> zipfile.ZipFile:
-    """The open zip. Threads may share it; a forked process opens its own, or it would move its parent's position."""
+    """The open zip, for all threads; a forked process opens its own, or it would move its parent's position."""
     return zipfile.ZipFile(path)
 
 
-def find_pictures(folder: Path) -> FolderOfPictures | ZipOfPictures:
-    """The images of CelebA below ``folder``: a folder of them if there is one, or else the zip.
+def find_pictures(folder: Path) -> Pictures:
+    """The images of CelebA in ``folder`` or its ``Img``: ``img_align_celeba/`` if there is one, or else its zip.
+
+    Kaggle's folder has one more of the same name inside.
 
     Raises:
         ImpastoError: there is neither, or no image in what there is.

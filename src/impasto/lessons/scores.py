@@ -1,10 +1,10 @@
-"""How well attributes are told: accuracy, F1 and average precision, for a network and for two baselines."""
+"""Accuracy, F1 and average precision of attributes, for a network and for two baselines."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,56 +14,40 @@ from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 
-#: Strengths of the ridge that the linear model chooses from, in units of the pixels' mean variance.
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-#: The linear model sees the faces at this many pixels at most: finer ones cost much and tell it no more.
-LINEAR_SIDE = 32
-
+#: The linear model's ridges to choose from, in units of the pixels' mean variance, and its largest side in pixels.
+RIDGES, LINEAR_SIDE = (1e-3, 1e-2, 1e-1, 1.0, 10.0), 32
 MEASURES = ("accuracy", "f1", "average_precision")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What was measured on the test split.
-
-    Attributes:
-        faces: how many there were.
-        rows: for every attribute its ``share`` of the faces, and ``accuracy``, ``f1`` and ``average_precision`` of
-            each model; None where all faces or none have it.
-        means: the same, averaged over the attributes that some of the faces have and some do not.
-        averaged: how many attributes those are.
-    """
+    """What was measured on the test split: :data:`MEASURES` of each model."""
 
     faces: int
-    rows: dict[str, dict[str, Any]]
-    means: dict[str, dict[str, float]]
-    averaged: int
+    rows: dict[str, dict[str, Any]]  # for every attribute its share, and each model's measures; None if it is constant
+    means: dict[str, dict[str, float]]  # of each model, over the attributes that are not constant
+    averaged: int  # how many attributes those are
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for a JSON file."""
+        """As plain values."""
         return asdict(self)
 
     def to_text(self) -> str:
         """A table, a line for each attribute, the rarest first."""
 
-        def line(name: str, share: str, cells: Iterable[str]) -> str:
-            return f"{name:<20} {share:>6}  {'  '.join(cells)}".rstrip()
+        def figures(told: Mapping[str, float] | None) -> str:
+            return " ".join(f"{'-':>6}" if told is None else f"{told[measure]:6.3f}" for measure in MEASURES)
 
-        def figures(values: Mapping[str, Mapping[str, float] | None]) -> Iterator[str]:
-            for model in self.means:
-                told = values[model]
-                yield " ".join(f"{'-':>6}" if told is None else f"{told[measure]:6.3f}" for measure in MEASURES)
-
-        lines = [line("", "share", (f"{model:^20}" for model in self.means))]
-        lines.append(line("", "", (f"{'acc':>6} {'F1':>6} {'AP':>6}" for _ in self.means)))
+        lines = [("", "share", [f"{model:^20}" for model in self.means])]
+        lines.append(("", "", [f"{'acc':>6} {'F1':>6} {'AP':>6}"] * len(self.means)))
         for name, row in sorted(self.rows.items(), key=lambda item: item[1]["share"]):
-            lines.append(line(name, f"{row['share']:.1%}", figures(row)))
-        lines.append(line(f"mean of {self.averaged}", "", figures(self.means)))
-        return "\n".join(lines) + "\n"
+            lines.append((name, f"{row['share']:.1%}", [figures(row[model]) for model in self.means]))
+        lines.append((f"mean of {self.averaged}", "", [figures(told) for told in self.means.values()]))
+        return "".join(f"{name:<20} {share:>6}  {'  '.join(cells)}".rstrip() + "\n" for name, share, cells in lines)
 
     def to_png(self) -> bytes:
         """A chart: average precision and accuracy, a line for each attribute, a mark for each model."""
-        # Not pyplot: it would look for a screen.
+        # Not pyplot, which looks for a screen.
         from matplotlib.figure import Figure
 
         names = [name for name, row in self.rows.items() if row["network"] is not None]
@@ -84,12 +68,10 @@ class Scores:
 
 
 def score(attributes: Sequence[str], predictions: Mapping[str, Tensor], labels: Tensor) -> Scores:
-    """Compare the models on the same faces. An attribute counts as there where its probability is above 0.5.
-
-    Predictions are (N, A) in [0, 1] for each model, labels (N, A) bool.
+    """Compare the models' predictions, (N, A) in [0, 1] each, with labels (N, A) bool; above 0.5 counts as yes.
 
     Raises:
-        ImpastoError: on no attribute do the faces differ.
+        ImpastoError: all faces have the same labels.
     """
     from torchmetrics.functional.classification import multilabel_accuracy, multilabel_f1_score
 
@@ -116,25 +98,21 @@ def score(attributes: Sequence[str], predictions: Mapping[str, Tensor], labels: 
 
 
 def average_precision(values: Tensor, labels: Tensor) -> float:
-    """Mean average precision over the attributes that some faces have and some do not; 0 if there are none.
-
-    Values are (N, A) in [0, 1], labels (N, A) bool.
-    """
+    """Mean over the attributes that are not constant, or 0, of values (N, A) in [0, 1] and labels (N, A) bool."""
     varies = labels.any(dim=0) & ~labels.all(dim=0)
     return float(_precisions(values, labels)[varies].mean()) if varies.any() else 0.0
 
 
 def majority(labels: Tensor, count: int) -> Tensor:
-    """The baseline that does not look: for each of ``count`` faces the share of the training: (count, A)."""
+    """The baseline that does not look: the share in the training for each of ``count`` faces, (count, A)."""
     return labels.float().mean(dim=0).expand(count, -1)
 
 
 def linear_on_pixels(faces: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
     """The baseline without layers: least squares from pixels to labels, with a ridge that the validation chooses.
 
-    It sees the faces and their mirror images, at :data:`LINEAR_SIDE` pixels. Faces (N, 3, side, side) uint8 and labels
-    (N, A) bool are those of ``train``, ``validation`` and ``test``; the answer is that of the test split, (N, A),
-    squeezed into (0, 1) in a way that keeps 0.5 and the order.
+    By split, faces are (N, 3, side, side) uint8, mirrored as well in training, and labels (N, A) bool. The answers for
+    the test split, (N, A), are squeezed into (0, 1), keeping 0.5 and the order.
     """
     parts = faces["train"].split(2048)
     small = torch.stack([_small(part).sum(dim=0) for part in parts]).sum(dim=0) / len(faces["train"])
@@ -159,18 +137,17 @@ def linear_on_pixels(faces: Mapping[str, Tensor], labels: Mapping[str, Tensor]) 
 
 def _line(faces: Tensor, mean: Tensor, weights: Tensor, offset: Tensor) -> Tensor:
     values = torch.cat([(_small(part).flatten(1) - mean).double() @ weights + offset for part in faces.split(2048)])
-    # Not clamped: below zero lies half of the faces, and their order counts in the average precision.
+    # Not clamped: the order below zero counts in the average precision.
     return torch.sigmoid(4 * values - 2).float()
 
 
 def _small(faces: Tensor) -> Tensor:
-    """Float32 in [0, 1], 32 x 32 pixels at most."""
     side = min(LINEAR_SIDE, faces.shape[-1])
     return F.interpolate(faces.float() / 255, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _precisions(values: Tensor, labels: Tensor) -> Tensor:
-    """(A,); not a number where no face has the attribute."""
+    """(A,); NaN where no face has the attribute."""
     from torchmetrics.functional.classification import multilabel_average_precision
 
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What both warm-ups show their networks: all faces in another order in every epoch, each a little moved."""
+"""Which faces both warm-ups show in a step, and how they are moved."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def deal(count: int, batch: int, step: int, seed: int, dice: torch.Generator) -> Tensor:
-    """The faces of a step (0-based), by index; ``dice`` is left with a seed for what else is random in that step.
+    """The faces of a step (0-based), by index; ``dice`` is left seeded for what else is random in that step.
 
-    All follows from the step alone: a resumed training sees what an undisturbed one would have. The few faces of an
-    epoch that do not fill a batch come up in another one.
+    All of it follows from the step alone, so that a resumed run sees what an uninterrupted one would. Every epoch has
+    its own order, and leaves out the faces that do not fill a batch.
     """
     epoch, place = divmod(step, count // batch)
     order = torch.randperm(count, generator=dice.manual_seed(seed * 1_000_003 + epoch))

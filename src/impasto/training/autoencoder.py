@@ -1,8 +1,6 @@
 """Train a network that paints in one pass.
 
-Read :func:`train` from top to bottom: data, what trains, the loop, the file. A step is :meth:`Apprentice.learn`. The
-metric is that of the refinement: ``total = λ · content + style``, with the discriminator's β-weighted term for the
-adversarial network. What a step sees is in :mod:`impasto.training.batches`.
+The loss is that of the refinement, ``λ · content + style``, plus ``β · discriminator`` for the adversarial network.
 """
 
 from __future__ import annotations
@@ -65,13 +63,13 @@ def train(
         style: folder of paintings.
         extractor: in the loss.
         out: the file to write, for :meth:`impasto.networks.autoencoder.AutoEncoder.from_file`.
-        judge: the extractor of the final scores; the one of the loss if None.
+        judge: the extractor of the final scores (default: that of the loss).
         devices: how many processes share a batch; on a CPU they share its cores, too.
         device: ``cpu``, ``cuda`` or ``mps``.
         start_from: a file of an earlier training with the same ``residual``; its critic is used if it is there.
         journal: folder for TensorBoard files and sheets.
         sheet_every: steps between two sheets.
-        course: of the training: checkpoint, progress.
+        course: checkpoint and progress.
 
     Raises:
         ImpastoError: no images, a checkpoint of other settings, or a loss that is not a number.
@@ -80,8 +78,6 @@ def train(
     listed = [list_images(folders[name], split, name) for split in ("train", "validation") for name in folders]
     course = course or Course()
     fabric, config = start(config, devices, device, course)
-
-    # Data: read once, cropped anew at every draw.
     contents, styles, *held = (read_images(paths) for paths in listed)
     counts = [len(images) for images in (contents, styles, *held)]
     course.log("{} photographs and {} paintings; {} and {} are held out".format(*counts))
@@ -105,26 +101,14 @@ def train(
 
 
 class Apprentice:
-    """What trains: the network, its running mean, which is what ships, and the critic.
+    """What trains: the network, its running mean, which ships, and the critic; ``parts`` are kept in checkpoints."""
 
-    Args:
-        config: the settings.
-        extractor: in the loss, on the device.
-        fabric: of this process.
-        start_from: see :func:`train`.
-
-    Attributes:
-        parts: what a checkpoint keeps of them, by name.
-    """
-
-    def __init__(
-        self, config: AutoencoderConfig, extractor: Extractor, fabric: Fabric, start_from: Path | None = None
-    ) -> None:
+    def __init__(self, config: AutoencoderConfig, extractor: Extractor, fabric: Fabric, begin: Path | None) -> None:
         self.config, self.extractor, self.fabric = config, extractor, fabric
         torch.manual_seed(config.seed)
         self.network, self.critic = AutoEncoder(residual=config.residual), Critic()
-        if start_from is not None:
-            read_start(start_from, self.network, self.critic)
+        if begin is not None:
+            read_start(begin, self.network, self.critic)
         # A short memory at first, so that the mean does not drag the untrained weights along.
         self.mean = running_mean(self.network, lambda step: 1 - min(config.average, (step + 1) / (step + 10)))
         self.mean.to(fabric.device)
@@ -138,18 +122,13 @@ class Apprentice:
         self.painter.train()
 
     def learn(self, batch: Batch, step: int, course: Course) -> dict[str, float]:
-        """One step (0-based): its losses, ``content``, ``style``, ``total`` and those with the critic.
-
-        Raises:
-            ImpastoError: they are not numbers.
-        """
+        """One step (0-based): its losses. Raises ImpastoError if they are not finite."""
         config, fabric, share = self.config, self.fabric, rate(step, self.config.steps)
-        set_rate(self.parts["optimizer"], config.learning_rate * share)
+        self.parts["optimizer"].param_groups[0]["lr"] = config.learning_rate * share
         output = self.painter(batch.contents, batch.styles, corner=batch.corner)
         losses: dict[str, Tensor] = {}
         if config.adversarial:
-            # The critic first: it says which are paintings, and learns.
-            set_rate(self.parts["critic_optimizer"], config.critic_learning_rate * share)
+            self.parts["critic_optimizer"].param_groups[0]["lr"] = config.critic_learning_rate * share
             losses["critic"] = self.teach_critic(batch.styles, output.detach())
 
         with fabric.autocast():
@@ -157,13 +136,17 @@ class Apprentice:
         losses["content"], losses["style"] = measure_output(maps, batch)
         total = total_loss(losses["content"], losses["style"], config.content_weight)
         if config.adversarial and config.adversarial_weight:
-            losses["discriminator"] = self.ask_critic(output)
+            # The critic's weights stay as they are.
+            self.critic.requires_grad_(False)
+            with fabric.autocast():
+                losses["discriminator"] = painter_loss(self.critic(output).float())
+            self.critic.requires_grad_(True)
             total = total + config.adversarial_weight * losses["discriminator"]
         losses["total"] = total
         self.optimizer.zero_grad()
         fabric.backward(total)
         norm = fabric.clip_gradients(self.painter, self.optimizer, max_norm=config.clip, error_if_nonfinite=False)
-        # One exchange between the processes and one wait for the device, for all of them.
+        # All at once: one exchange between the processes, one wait for the device.
         values = cast(Tensor, fabric.all_reduce(torch.stack([loss.detach() for loss in losses.values()])))
         told = dict(zip(losses, values.tolist(), strict=True))
         course.check(told["total"], float(cast(Tensor, norm)))
@@ -179,14 +162,6 @@ class Apprentice:
         self.fabric.backward(loss)
         self.critic_optimizer.step()
         return loss
-
-    def ask_critic(self, painted: Tensor) -> Tensor:
-        """The discriminator term of what was painted; the critic learns nothing from it."""
-        self.critic.requires_grad_(False)
-        with self.fabric.autocast():
-            term = painter_loss(self.critic(painted).float())
-        self.critic.requires_grad_(True)
-        return term
 
     def finish(self, out: Path, held: list[list[Tensor]], judge: Extractor, course: Course) -> Scores:
         """Judge the network as it ships, rounded to fp16, and write it with its scores; the critic beside it."""
@@ -212,48 +187,37 @@ class Apprentice:
 
 
 def rate(step: int, steps: int) -> float:
-    """The share of the highest learning rate at ``step`` (0-based): up in a line, down along a cosine."""
+    """Learning rate at ``step`` (0-based) as a share of the highest: a linear warm-up, then a cosine."""
     warm_up = max(1, min(200, steps // 20))
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
-def set_rate(optimizer: Any, learning_rate: float) -> None:
-    """The learning rate of every parameter."""
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-
-
 def held_pairs(
     held: list[list[Tensor]], count: int, side: int, extractor: Extractor, device: torch.device
 ) -> list[tuple[Tensor, Tensor]]:
-    """Pairs of the validation images, large enough for the extractor, on the device."""
+    """Pairs of validation images on the device, large enough for the extractor."""
     contents, styles = held
     pairs = validation_pairs(contents, styles, count, side, extractor.smallest_side(LAYERS))
     return [(content.to(device), style.to(device)) for content, style in pairs]
 
 
 def critic_path(out: Path) -> Path:
-    """Where the critic of the network ``out`` is kept, for a training that starts from it."""
+    """Where the critic of the network ``out`` is kept."""
     return out.with_suffix(".critic.safetensors")
 
 
 def read_start(path: Path, network: AutoEncoder, critic: Critic) -> None:
-    """Begin with the weights of an earlier training.
-
-    Raises:
-        ImpastoError: it was of another kind of network, or cannot be read.
-    """
+    """Load the weights of an earlier training. Raises ImpastoError for another kind of network or a damaged file."""
     start = AutoEncoder.from_file(path)
     if start.settings != network.settings:
         kind = "a residual" if start.residual else "a plain"
         raise ImpastoError(f"{path} holds {kind} network; train the same kind, or leave it out", setting="start_from")
     network.load_state_dict(start.state_dict())
-    if critic_path(path).is_file():
+    beside = critic_path(path)
+    if beside.is_file():
         try:
-            critic.load_state_dict(load_file(critic_path(path)))
+            critic.load_state_dict(load_file(beside))
         except (SafetensorError, OSError, RuntimeError) as error:
-            raise ImpastoError(
-                f"{critic_path(path)}: cannot be read as a critic; remove it to begin with none"
-            ) from error
+            raise ImpastoError(f"{beside}: cannot be read as a critic; remove it to begin with none") from error

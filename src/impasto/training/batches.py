@@ -1,7 +1,7 @@
 """What a step of the auto-encoder's training sees, and how its output is measured.
 
-Every row of a batch is a pair of its own, a content and a style. Targets are worked out once for every crop; the styles
-then move on by one row, so that the same crops make other pairs.
+Each row of a batch is a pair of content and style. The targets of a crop are computed once; after each step the styles
+move on by one row, so that the same crops make new pairs.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from impasto.training.data import crops
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+Images = list[Tensor]  # (3, H, W) uint8
+
 
 @dataclass
 class Batch:
@@ -33,28 +35,18 @@ class Batch:
     features: Tensor  # of the contents at relu4_2
     grams: dict[str, Tensor]  # of the styles, by layer
     content_grams: dict[str, Tensor]
-    corner: tuple[int, int] = (0, 0)  # where the grain begins, for all of them
-
-    def turned(self) -> Batch:
-        """Every content with the next row's style."""
-        grams = {layer: gram.roll(-1, 0) for layer, gram in self.grams.items()}
-        return replace(self, styles=self.styles.roll(-1, 0), grams=grams)
+    corner: tuple[int, int] = (0, 0)  # where the grain begins
 
 
 def draw_batches(
-    config: AutoencoderConfig,
-    contents: list[Tensor],
-    styles: list[Tensor],
-    extractor: Extractor,
-    fabric: Fabric,
-    first: int,
+    config: AutoencoderConfig, contents: Images, styles: Images, extractor: Extractor, fabric: Fabric, first: int
 ) -> Iterator[Batch]:
-    """The batches of every step from ``first`` on; this process's rows of them, where there are several."""
+    """The batches of every step from ``first`` on; of several processes, each gets its own rows."""
     rows = slice(fabric.global_rank, None, fabric.world_size)
     generator = torch.Generator()
     batch = None
     for step in range(first - first % config.pairings, config.steps):
-        # A generator for each step makes a resumed run see what an undisturbed one would have seen.
+        # Seeded by the step, so that a resumed run sees what an uninterrupted one would.
         generator.manual_seed(config.seed * 1_000_003 + step + 1)
         if batch is None or step % config.pairings == 0:
             drawn = [crops(images, config.batch, config.side, generator) for images in (contents, styles)]
@@ -65,7 +57,8 @@ def draw_batches(
                     theirs = extractor(style, STYLE_LAYERS)
                 batch = Batch(content, style, own[CONTENT_LAYER].float(), find_grams(theirs), find_grams(own))
         else:
-            batch = batch.turned()
+            grams = {layer: gram.roll(-1, 0) for layer, gram in batch.grams.items()}
+            batch = replace(batch, styles=batch.styles.roll(-1, 0), grams=grams)
         if step >= first:
             yield replace(batch, corner=grain_corner(int(torch.randint(2**31, (), generator=generator))))
 
@@ -78,8 +71,8 @@ def find_grams(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def measure_output(maps: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
     """Content and style loss (relative, the mean over the pairs) of an output, from what the extractor sees in it.
 
-    A style that hardly has any energy, a night scene, would count thousands of times in the mean. Where even the
-    untouched content is farther off than an empty picture, the loss is therefore the share that is left of its own.
+    A style of hardly any energy, such as a night scene, would dominate the mean. So where the untouched content is
+    farther from the style than an empty picture (a loss above 1), the style loss is divided by the content's.
     """
     style = []
     for layer, gram in find_grams(maps).items():

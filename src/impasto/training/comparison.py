@@ -1,4 +1,4 @@
-"""What the student gets wrong: features, Gram matrices, style gaps, and the gradient that reaches the pixels."""
+"""The student's errors: features, Gram matrices, style gaps, and the gradient that reaches the pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from impasto.training.student import Student
 
 
 class Comparison(nn.Module):
-    """What the student gets wrong in a batch, in one forward pass, as several devices need it."""
+    """The student's errors in one forward pass, as data parallelism needs it."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
@@ -26,21 +26,18 @@ class Comparison(nn.Module):
     def forward(
         self, images: Tensor, targets: Mapping[str, Tensor], pairs: int, gradient: Tensor | None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """Relative squared errors by layer: of features, with that of the ``gradient``, of Gram matrices, and of gaps.
+        """:func:`layer_errors` of ``images`` (B, 3, H, W) in [0, 1] against the teacher's maps.
 
-        Args:
-            images: (B, 3, H, W) in [0, 1]; the first ``pairs`` are paintings, and their styles follow.
-            targets: the teacher's maps of them, of the layers that are compared.
-            pairs: how many paintings there are.
-            gradient: the teacher's :func:`pixel_gradient` of the first of them, or None.
+        The first of the three dictionaries also has the error of the ``gradient``, where the teacher's
+        :func:`pixel_gradient` of the first images is given.
         """
         maps, grams, gaps = layer_errors(self.student, self.student(images), targets, pairs)
         if gradient is not None:
-            # As it ships, with the statistics of batch norm fixed: no picture's gradient depends on the others.
+            # With batch norm's statistics fixed, as in the shipped file, no picture's gradient depends on the others.
             self.student.eval()
             own = pixel_gradient(self.student.see, images[: len(gradient)], differentiable=True)
             self.student.train()
-            # Over all pictures together: one that is in its style already has hardly a gradient to compare.
+            # Over all pictures together: one that matches its style already has hardly any gradient.
             maps["gradient"] = (own - gradient).square().sum() / gradient.square().sum().clamp_min(1e-12)
         return maps, grams, gaps
 
@@ -50,8 +47,8 @@ def layer_errors(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """Relative squared errors for every layer, means over the pictures: of features, Gram matrices and style gaps.
 
-    The gap is what a painting's Gram matrix G lacks of that of its style A: G − A, over A as in the style loss. The
-    first ``pairs`` pictures are paintings, and the next ones are their styles; without any there are no gaps.
+    The gap is G − A, a painting's Gram matrix less its style's, relative to A as in the style loss. The first ``pairs``
+    pictures are paintings and the next ``pairs`` their styles; without any there are no gaps.
     """
     maps, grams, gaps = {}, {}, {}
     for layer, target in targets.items():
@@ -69,7 +66,7 @@ def layer_errors(
 
 
 def _relative(error: Tensor, target: Tensor) -> Tensor:
-    """Squared errors over squares of the target (B,). One picture almost without features must not drown the others."""
+    """(B,), at most 4: a picture almost without features must not drown the others."""
     energy = target.square().sum(dim=(1, 2)).clamp_min(1e-6)
     return (error.square().sum(dim=(1, 2)) / energy).clamp_max(4)
 
@@ -77,12 +74,10 @@ def _relative(error: Tensor, target: Tensor) -> Tensor:
 def pixel_gradient(
     see: Callable[[Tensor, Sequence[str]], Mapping[str, Tensor]], images: Tensor, *, differentiable: bool = False
 ) -> Tensor:
-    """What a refinement sends back to the pixels of every picture, whose content and style are the picture before it.
+    """The gradient of the refinement's loss at the pixels; content and style of a picture are the picture before it.
 
-    Args:
-        see: gives the maps of pictures at layers.
-        images: (B, 3, H, W) in [0, 1], at least two.
-        differentiable: whether the result (B, 3, H, W) can be differentiated in turn.
+    ``see`` gives the maps of ``images`` (B, 3, H, W) in [0, 1], B at least 2, at layers. The result (B, 3, H, W) can be
+    differentiated in turn where ``differentiable``.
     """
     with torch.enable_grad():
         images = images.detach().requires_grad_()
@@ -103,7 +98,7 @@ def pixel_gradient(
 def feature_errors(
     student: Student, teacher: Extractor, images: list[Tensor], side: int = 224, batch: int = 8
 ) -> dict[str, float]:
-    """Relative feature error ‖P F − T‖² / ‖T‖² over the central squares of ``images``, for every layer."""
+    """Relative feature error ‖P F − T‖² / ‖T‖² for every layer, over the central squares of uint8 ``images``."""
     student.eval()
     error, energy = dict.fromkeys(LAYERS, 0.0), dict.fromkeys(LAYERS, 0.0)
     for start in range(0, len(images), batch):

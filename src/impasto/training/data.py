@@ -1,4 +1,4 @@
-"""Training images: read once, cropped and augmented anew at every step, the same for the same seed."""
+"""Training images: read once, cropped and augmented at every step, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def list_images(folder: str | Path, split: str = "train", setting: str = "data")
         ImpastoError: there are none, or the manifest cannot be read; ``setting`` is the one that named the folder.
     """
     folder = Path(folder)
-    manifest = next((path for path in (folder, folder.parent) if (path / "manifest.csv").is_file()), None)
+    tables = (place / "manifest.csv" for place in (folder, folder.parent))
+    manifest = next((path for path in tables if path.is_file()), None)
     if manifest is None:
         every = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
         paths = [path for index, path in enumerate(every) if (index % 20 == 0) == (split == "validation")]
     else:
-        paths = [path for path in _listed(manifest / "manifest.csv", split) if folder in path.parents]
+        paths = [path for path in _listed(manifest, split) if folder in path.parents]
     if not paths:
-        raise ImpastoError(
-            f"{folder} has no {split} images; name a folder with at least 20 JPEG or PNG files", setting=setting
-        )
+        wrong = f"{folder} has no {split} images; name a folder with at least 20 JPEG or PNG files"
+        raise ImpastoError(wrong, setting=setting)
     return paths
 
 
@@ -47,11 +47,7 @@ def _listed(manifest: Path, split: str) -> list[Path]:
 
 
 def read_images(paths: list[Path], longest: int = 512) -> list[Tensor]:
-    """Decode to uint8 tensors (3, H, W); an image whose longer side exceeds ``longest`` pixels is reduced.
-
-    Raises:
-        ImpastoError: one of them is gone, damaged or no image.
-    """
+    """Decode to uint8 tensors (3, H, W), the longer side ``longest`` pixels at most, as :func:`read_rgb` does."""
     return [to_tensor(read_rgb(path, str(path), longest)) for path in paths]
 
 
@@ -61,7 +57,6 @@ def crops(images: list[Tensor], count: int, side: int, generator: torch.Generato
     for row in range(count):
         image = images[int(torch.randint(len(images), (), generator=generator))]
         height, width = image.shape[1:]
-        # The crop's side in the photograph: from one pixel for one up to the whole shorter side.
         largest = min(height, width)
         smallest = min(side, largest)
         cut = smallest + int(torch.rand((), generator=generator) * (largest - smallest + 1))
@@ -77,9 +72,9 @@ def crops(images: list[Tensor], count: int, side: int, generator: torch.Generato
 
 
 def augment(batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Show the network what an optimizer shows it: noise, mixtures, strong color, hard contrast.
+    """Noise, mixtures, strong color and hard contrast, as an optimizer shows them to the network.
 
-    Each row draws its own; about a third of the rows stays as it is. The result is clamped to [0, 1].
+    Each row of ``batch`` draws its own; about a third stays as it is. The result is clamped to [0, 1].
     """
     count = len(batch)
 
@@ -92,7 +87,7 @@ def augment(batch: Tensor, generator: torch.Generator) -> Tensor:
     # Two pictures in one, as in a half-finished stylization.
     partner = batch[torch.randperm(count, generator=generator)]
     batch = torch.where(chance(0.2), torch.lerp(batch, partner, uniform(0.2, 0.5, 1, 1, 1)), batch)
-    # Color: gain and offset for each channel, and contrast beyond the range, so that flat clipped areas occur.
+    # Gain and offset of each channel, and contrast beyond the range, so that clipped areas occur.
     tinted = batch * uniform(0.5, 1.4, 3, 1, 1) + uniform(-0.25, 0.25, 3, 1, 1)
     batch = torch.where(chance(0.3), tinted, batch)
     middle = batch.mean(dim=(2, 3), keepdim=True)

@@ -14,19 +14,13 @@ from impasto.machine import resolve_precision
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
-
 Config = TypeVar("Config", AutoencoderConfig, ExtractorConfig)
 
 
 def start(config: Config, devices: int, device: str, course: Course) -> tuple[Fabric, Config]:
     """One process for each of ``devices``; all but the first are started here, as this same command.
 
-    Args:
-        config: the settings; they come back with a precision that is not ``auto``.
-        devices: how many.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        course: is told whether this process is the first.
+    The settings come back with the precision that ``auto`` stands for; ``course`` is told whether this process leads.
 
     Raises:
         ImpastoError: the batch cannot be shared, or lightning-fabric is missing.
@@ -36,14 +30,14 @@ def start(config: Config, devices: int, device: str, course: Course) -> tuple[Fa
         from lightning_fabric import Fabric
     except ImportError as error:
         raise ImpastoError("lightning-fabric is missing; training needs it: pip install 'impasto[train]'") from error
-    # It tells of every process it starts, and only commands print.
+    # It logs every process it starts.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     config = replace(config, precision=resolve_precision(config.precision, device))
     fabric = Fabric(
         accelerator=device,
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",
-        precision=PRECISIONS[config.precision],  # type: ignore[arg-type]
+        precision="bf16-mixed" if config.precision == "bf16" else "32-true",
     )
     fabric.launch()
     course.leads = fabric.is_global_zero

@@ -1,23 +1,16 @@
 """Train the compact extractor: a small CNN learns to see what VGG-19 sees.
 
-Read from top to bottom: data, student, loop, file. The student (:mod:`impasto.training.student`) begins as a thinned
-teacher (:mod:`impasto.training.initialize`), and has batch norm while it trains; for the shipped file it is folded into
-the convolutions. A projection P for each layer carries the student's features F to the teacher's T. Down to relu2_1 the
-student stays as least squares made it, for training made that no better; the deeper layers train. The loss
-(:mod:`impasto.training.comparison`) is the relative error of P F against T, and of the Gram matrices P F Fᵀ Pᵀ against
-T Tᵀ, because Gram matrices are what the style loss compares; where asked for, also that of the gradient that a
-refinement through the student sends to the pixels, against the teacher's.
-
-Some of what it sees (:mod:`impasto.training.rehearsal`) are pictures that it painted itself. Where it takes one of them
-for finished, the teacher sees what is missing: the difference between the Gram matrices of the painting and those of
-its style. This is what the student has to see too.
+The student (``student.py``) begins as a thinned teacher (``initialize.py``) and learns from photographs and from its
+own paintings (``rehearsal.py``). A projection P for each layer carries its features F to the teacher's T; the loss
+(``comparison.py``) is the relative error of P F, of the Gram matrices and of their distances from those of the style.
+Why it is made like this is told in ``docs/extractor.md``.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -38,7 +31,7 @@ from impasto.training.student import Student, export, read_start
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-#: The file has the mean of the weights, over the last so many steps in effect.
+#: Effective length of the running mean of the weights, in steps.
 MEAN_OF = 500
 
 
@@ -65,8 +58,8 @@ def train(
         architecture: names and widths of the student's convolutions.
         devices: how many processes share a batch; on a CPU they share its cores, too.
         device: ``cpu``, ``cuda`` or ``mps``.
-        start_from: file of an earlier training, whatever its settings, with whose network this one begins.
-        course: of the training: checkpoint, progress.
+        start_from: file of an earlier training, whatever its settings, to begin with.
+        course: checkpoint and progress.
 
     Raises:
         ImpastoError: no images, a checkpoint of other settings, or a loss that is not a number.
@@ -77,7 +70,7 @@ def train(
     images, validation = (read_images(list_images(data, split)) for split in ("train", "validation"))
     course.log(f"{len(images)} training and {len(validation)} validation images")
 
-    # Only the first process looks for where the student begins: the others are given its weights.
+    # Only the first process fits the student; the others are given its weights.
     student = Student(architecture)
     if course.leads and not course.resumed:
         fit(config, student, teacher, images, start_from)
@@ -91,8 +84,8 @@ def train(
 
     rehearsal = Rehearsal(config, images, teacher, fabric, course)
     for step in course:
-        loss, errors = learner.learn(*rehearsal.draw(step, learner.shipped), course)
-        if fabric.broadcast(course.tell(loss=loss, **errors)):
+        losses = learner.learn(*rehearsal.draw(step, learner.shipped), course)
+        if fabric.broadcast(course.tell(**losses)):
             break
     course.keep()
     rehearsal.close(over=course.done == config.steps)
@@ -102,13 +95,9 @@ def train(
 
 
 def fit(
-    config: ExtractorConfig,
-    student: Student,
-    teacher: Extractor,
-    images: list[Tensor],
-    start_from: str | Path | None = None,
+    config: ExtractorConfig, student: Student, teacher: Extractor, images: list[Tensor], start_from: str | Path | None
 ) -> None:
-    """Begin with a thinned-out teacher, or with the network of an earlier training."""
+    """Begin with the network of ``start_from``, or else with a thinned teacher."""
     generator = torch.Generator().manual_seed(config.seed)
     sample = augment(crops(images, config.first_crops, min(config.first_side, config.side), generator), generator)
     if start_from is not None:
@@ -119,37 +108,21 @@ def fit(
 
 
 class Learner:
-    """The student, its running mean, which ships and paints, and the optimizer.
-
-    Attributes:
-        parts: what a checkpoint keeps of them, by name.
-        shipped: the mean, better than any single step leaves the student.
-    """
+    """The student, its running mean ``shipped``, which paints and ships, and the optimizer."""
 
     def __init__(self, config: ExtractorConfig, student: Student, teacher: Extractor, fabric: Fabric) -> None:
         self.config, self.teacher, self.fabric = config, teacher, fabric
         trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
         adam, self.schedule = one_cycle(trained, config.learning_rate, config.weight_decay, config.steps, 0.05)
         self.comparison, self.optimizer = fabric.setup(Comparison(student), adam)
-        # At first over fewer steps, so that it soon moves on.
+        # Over fewer steps at first, so that the mean soon leaves the initial weights behind.
         self.mean = running_mean(student, lambda step: max(1 / MEAN_OF, 1 / (2 + step / 10)))
         self.student, self.shipped = student, cast(Student, self.mean.module)
-        self.parts: dict[str, Any] = {
-            "student": student,
-            "mean": self.mean,
-            "optimizer": adam,
-            "schedule": self.schedule,
-        }
+        self.parts = {"student": student, "mean": self.mean, "optimizer": adam, "schedule": self.schedule}
         student.train()
 
-    def learn(
-        self, batch: Tensor, targets: dict[str, Tensor], pairs: int, course: Course
-    ) -> tuple[float, dict[str, float]]:
-        """One step: the loss, and the errors of the features by layer, and of the ``gradient`` where it is compared.
-
-        Raises:
-            ImpastoError: the loss is not a number.
-        """
+    def learn(self, batch: Tensor, targets: dict[str, Tensor], pairs: int, course: Course) -> dict[str, float]:
+        """One step: its ``loss``, and the errors of features and ``gradient``. ImpastoError if they are not finite."""
         config, fabric, gradient = self.config, self.fabric, None
         if config.gradient_weight:
             with fabric.autocast():
@@ -164,17 +137,17 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
         fabric.clip_gradients(self.comparison, self.optimizer, max_norm=3.0, error_if_nonfinite=False)
-        # One exchange between the processes and one wait for the device, for all of them.
+        # All at once: one exchange between the processes, one wait for the device.
         said = torch.stack([loss.detach(), *(value.detach() for value in maps.values())])
-        total, *errors = cast(Tensor, fabric.all_reduce(said)).tolist()
-        course.check(total)
+        told = dict(zip(("loss", *maps), cast(Tensor, fabric.all_reduce(said)).tolist(), strict=True))
+        course.check(told["loss"])
         self.optimizer.step()
         self.schedule.step()
         self.mean.update_parameters(self.student)
-        return total, dict(zip(maps, errors, strict=True))
+        return told
 
     def finish(self, out: str | Path, validation: list[Tensor]) -> dict[str, float]:
-        """Measure and write what ships; its errors."""
+        """Measure and write what ships; returns its errors."""
         errors = feature_errors(self.shipped, self.teacher, validation)
         card = {"errors": {layer: round(error, 4) for layer, error in errors.items()}, "config": asdict(self.config)}
         export(self.shipped, out, card)

@@ -1,6 +1,6 @@
-"""How good is a network that paints in one pass: style share, content error, and whom the critic believes.
+"""Style share and content error of a network that paints in one pass, and how often the critic is right.
 
-The figures are those of :func:`impasto.measure`, for many pairs at once and before the picture is rounded to 8 bits.
+The figures are those of :func:`impasto.measure`, but over many pairs and before the picture is rounded to 8 bits.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from impasto.refine.pyramid import fit_style
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the critic is right: the share of real paintings, and of painted pictures, that it takes for such."""
+    """The shares of the real paintings, and of the network's outputs, that the critic takes for what they are."""
 
     real: float
     painted: float
 
     @property
     def total(self) -> float:
-        """The mean of the two; 0.5 is a critic that is fooled completely, or that guesses."""
+        """The mean of the two; 0.5 where the critic guesses."""
         return (self.real + self.painted) / 2
 
 
@@ -50,7 +50,7 @@ def validation_pairs(
 ) -> list[tuple[Tensor, Tensor]]:
     """``count`` pairs (1, 3, H, W) in [0, 1], spread evenly over both lists of uint8 (3, H, W).
 
-    Where there are fewer pictures, some come again. The longest side of either has ``longest`` pixels, and no side has
+    Where there are fewer pictures, some repeat. The longest side of either has ``longest`` pixels, and no side has
     fewer than ``smallest``.
     """
     pairs = []
@@ -68,26 +68,18 @@ def validation_pairs(
 def evaluate(
     network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]], extractor: Extractor, critic: nn.Module | None = None
 ) -> Scores:
-    """Paint every pair and judge the outputs.
+    """Paint every pair of content and style, (1, 3, H, W) each on the network's device, and judge the outputs.
 
-    Args:
-        network: takes content and style, gives the output.
-        pairs: content and style, (1, 3, H, W) each, on the device of the network.
-        extractor: the judge; VGG-19 is the one that counts.
-        critic: asked about the outputs and about the paintings of the pairs.
+    ``extractor`` is the judge (VGG-19 is the one that counts); ``critic`` is shown the outputs and the styles.
     """
     shares, errors, outputs = [], [], []
     for content, style in pairs:
         output = network(content, style)
         outputs.append(output)
-        at_output, at_content = (extractor(image, [CONTENT_LAYER, *STYLE_LAYERS]) for image in (output, content))
-        at_style = extractor(style, STYLE_LAYERS)
-        grams = [
-            {layer: gram_matrix(maps[layer].float()).double() for layer in STYLE_LAYERS}
-            for maps in (at_output, at_content, at_style)
-        ]
+        seen = [extractor(image, [CONTENT_LAYER, *STYLE_LAYERS]) for image in (output, content, style)]
+        grams = [{layer: gram_matrix(maps[layer].float()).double() for layer in STYLE_LAYERS} for maps in seen]
         shares.append(style_share(*grams).item())
-        errors.append(content_loss(at_output[CONTENT_LAYER].double(), at_content[CONTENT_LAYER].double()).item())
+        errors.append(content_loss(*(maps[CONTENT_LAYER].double() for maps in seen[:2])).item())
     accuracy = None if critic is None else judge_critic(critic, [style for _, style in pairs], outputs)
     return Scores(median(shares), median(errors), tuple(shares), tuple(errors), extractor.name, accuracy)
 

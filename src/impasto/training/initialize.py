@@ -1,10 +1,9 @@
-"""Where the student begins: not at random weights, but at a thinned-out teacher, found by least squares.
+"""Where the student begins: as a thinned teacher, found layer by layer by least squares.
 
-Layer by layer: the channels of VGG-19 that best explain all the others are chosen, and the student's convolution is
-solved for that reproduces them from what the student has so far. The nonlinear variant of the least-squares problem is
-that of Zhang et al. 2016, "Accelerating Very Deep Convolutional Networks for Classification and Detection"
-(arXiv:1505.06798); the choice of channels resembles He et al. 2017, "Channel Pruning for Accelerating Very Deep Neural
-Networks" (arXiv:1707.06168).
+At each layer the channels of VGG-19 that best explain all of them are chosen, and the student's convolution is solved
+for that makes these from its own maps so far. The nonlinear least-squares problem is that of Zhang et al. 2016,
+"Accelerating Very Deep Convolutional Networks for Classification and Detection" (arXiv:1505.06798); the choice of
+channels resembles He et al. 2017, "Channel Pruning for Accelerating Very Deep Neural Networks" (arXiv:1707.06168).
 """
 
 from __future__ import annotations
@@ -20,23 +19,22 @@ from impasto.features.compact import LAYERS, walk
 from impasto.features.extractor import Extractor
 from impasto.training.student import Student
 
-#: Positions that a least-squares problem sees for each of its unknowns, and rounds of a nonlinear one.
-SAMPLES, ROUNDS = 24, 60
-RIDGE = 2e-3
+#: Positions for each unknown of a least-squares problem, rounds of a nonlinear one, and the ridge.
+SAMPLES, ROUNDS, RIDGE = 24, 60, 2e-3
 
 
 @torch.no_grad()
 def fit_stem(student: Student, teacher: Extractor, images: Tensor) -> None:
-    """Set relu1_1 and its projection: those of the teacher's channels that tell most of the others.
+    """Set relu1_1 and its projection: the teacher's channels that explain most of the others.
 
-    Above zero the teacher's map of images (B, 3, H, W) in [0, 1] is linear in a 3 × 3 patch, so that least squares
-    finds each kernel as it is. Half of the 64 channels tell the other half to within half a percent.
+    Above zero the teacher's map of images (B, 3, H, W) in [0, 1] is linear in 3 × 3 pixels, so that least squares finds
+    each kernel exactly.
     """
     target = teacher(images, ["relu1_1"])["relu1_1"][:, :, 1:-1, 1:-1]
     patches = F.unfold(images - student.mean, 3).transpose(1, 2).reshape(-1, 27).double()
     patches = torch.cat([patches, torch.ones(len(patches), 1, dtype=torch.float64)], dim=1)
     rows = target.permute(0, 2, 3, 1).reshape(len(patches), -1).double()
-    # Whole multiples of the input's rounding carry no information: a trace of ridge keeps rarely active channels sane.
+    # A trace of ridge, for channels that are rarely active.
     ridge = 1e-9 * len(patches) * torch.eye(28, dtype=torch.float64)
     stem, projection = (cast(nn.Conv2d, part["relu1_1"]) for part in (student.convolutions, student.projections))
     kept = _choose(target, stem.out_channels)
@@ -48,7 +46,6 @@ def fit_stem(student: Student, teacher: Extractor, images: Tensor) -> None:
         cast(Tensor, stem.bias)[place] = solution[27]
     energies = rows.T @ rows
     tells = torch.linalg.solve(energies[kept][:, kept] + ridge[0, 0] * torch.eye(len(kept)), energies[kept])
-    # What is kept tells itself.
     tells[:, kept] = torch.eye(len(kept), dtype=torch.float64)
     projection.weight.copy_(tells.T.float()[:, :, None, None])
 
@@ -63,18 +60,13 @@ def fit_to_teacher(
     ridge: float = RIDGE,
     rounds: int = ROUNDS,
 ) -> None:
-    """Set every weight of ``student`` but the stem's, which is fitted, and the statistics of its batch norm.
+    """Set every weight of ``student`` but those of the stem, which has to be fitted before, and its batch norm.
 
-    Args:
-        student: with its stem fitted.
-        teacher: VGG-19.
-        images: (B, 3, H, W) in [0, 1], as they occur in training.
-        generator: draws the positions of the least-squares problems.
-        ridge: share of its mean that is added to their diagonals.
-        rounds: of every nonlinear one.
+    ``images`` (B, 3, H, W) in [0, 1] are as in training; ``generator`` draws the positions of the least-squares
+    problems. ``ridge``, as a share of its mean, is added to their diagonals; ``rounds`` are those of nonlinear ones.
     """
     names = [name for name, _ in student.architecture]
-    # What stands for no layer of the teacher tries to be the next one that does.
+    # A convolution that stands for no layer of the teacher aims at the next one that does.
     models = {name: next(layer for layer in names[at:] if layer in teacher.layers) for at, name in enumerate(names)}
     targets = teacher(images, sorted(set(models.values())))
 
@@ -94,15 +86,17 @@ def fit_to_teacher(
             scale = t.square().mean().sqrt()
             student.scales[LAYERS.index(name)] = scale
             features, rows = _sample(maps, t / scale, 1, generator)
-            solution = _ridge(features.T @ features, features.T @ rows, ridge)
+            A, b = (features.T @ features).double(), (features.T @ rows).double()
+            factor = torch.linalg.cholesky(A + ridge * A.diagonal().mean() * torch.eye(len(A), dtype=A.dtype))
+            solution = torch.cholesky_solve(b, factor).float()
             cast(nn.Conv2d, student.projections[name]).weight.copy_(solution.T[:, :, None, None])
 
 
 @torch.no_grad()
 def fit_to_weights(student: Student, tensors: Mapping[str, Tensor], images: Tensor) -> None:
-    """Begin with the tensors of a network that was trained before: batch norm, folded away in its file, comes back.
+    """Begin with the ``tensors`` of an earlier training's file, in which batch norm is folded away.
 
-    On the images (B, 3, H, W) in [0, 1], as they occur in training, it begins as the identity.
+    On ``images`` (B, 3, H, W) in [0, 1], as they occur in training, the new batch norm adds the bias and nothing else.
     """
 
     def convolve(name: str, hidden: Tensor) -> Tensor:
@@ -124,7 +118,7 @@ def fit_to_weights(student: Student, tensors: Mapping[str, Tensor], images: Tens
 
 
 def _begin_norm(norm: nn.BatchNorm2d, maps: Tensor, bias: Tensor, *, unit: bool) -> Tensor:
-    """Batch norm begins as adding ``bias``; where ``unit``, times a factor that gives its ReLU the mean square 1."""
+    """Batch norm begins as adding ``bias``; where ``unit``, scaled so that its ReLU has the mean square 1."""
     mean, variance = maps.mean(dim=(0, 2, 3)), maps.var(dim=(0, 2, 3), unbiased=False)
     moved = maps + bias.view(1, -1, 1, 1)
     size = moved.relu().square().mean(dim=(0, 2, 3)).sqrt().clamp_min(1e-6) if unit else torch.ones_like(mean)
@@ -135,10 +129,10 @@ def _begin_norm(norm: nn.BatchNorm2d, maps: Tensor, bias: Tensor, *, unit: bool)
 
 
 def _choose(maps: Tensor, count: int) -> Tensor:
-    """The ``count`` channels that together explain most of the energy of all: greedy, in order of depth."""
+    """The ``count`` channels that together explain most of the energy of all, chosen greedily; ascending."""
     rows = maps.transpose(0, 1).flatten(1)
     residual = (rows @ rows.T / rows.shape[1]).double()
-    # Every channel counts the same up to a point: VGG-19's loud channels must not drown the quiet ones.
+    # Scaled down by energy: VGG-19's loud channels must not drown the quiet ones.
     norm = (residual.diagonal() + 1e-3 * residual.diagonal().mean()).sqrt()
     residual = residual / norm[:, None] ** 0.5 / norm[None, :] ** 0.5
     kept: list[int] = []
@@ -155,7 +149,7 @@ def _choose(maps: Tensor, count: int) -> Tensor:
 
 
 def _sample(hidden: Tensor, target: Tensor, kernel: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random positions: patches of the input, and what is wanted there, one row a position."""
+    """Patches of the input at random positions, and the target there, one row a position."""
     count = SAMPLES * hidden.shape[1] * kernel**2
     each = max(1, min(count // len(hidden), target.shape[2] * target.shape[3]))
     patches, rows = [], []
@@ -167,20 +161,14 @@ def _sample(hidden: Tensor, target: Tensor, kernel: int, generator: torch.Genera
     return torch.cat(patches), torch.cat(rows)
 
 
-def _ridge(A: Tensor, b: Tensor, ridge: float) -> Tensor:
-    A, b = A.double(), b.double()
-    factor = torch.linalg.cholesky(A + ridge * A.diagonal().mean() * torch.eye(len(A), dtype=A.dtype))
-    return torch.cholesky_solve(b, factor).float()
-
-
 def _solve(patches: Tensor, rows: Tensor, ridge: float = RIDGE, rounds: int = ROUNDS) -> Tensor:
     """Weights and bias W (patch + 1, channels) for which relu(patches W) is nearest to ``rows`` ≥ 0.
 
-    Where the target is zero, any negative answer is as good. Each round asks for what the round before gave there.
+    Where the target is zero, any negative value is as good: each round aims there at what the round before gave.
     """
     patches = torch.cat([patches, torch.ones(len(patches), 1)], dim=1)
     A = (patches.T @ patches).double()
-    # The bias is not punished.
+    # No ridge on the bias.
     A += ridge * torch.diag(torch.cat([A.diagonal()[:-1].mean().expand(len(A) - 1), A.new_zeros(1)]))
     factor = torch.linalg.cholesky(A)
     solution, speed = torch.cholesky_solve((patches.T @ rows).double(), factor).float(), 1.0
@@ -188,7 +176,7 @@ def _solve(patches: Tensor, rows: Tensor, ridge: float = RIDGE, rounds: int = RO
     for _ in range(rounds):
         wanted = torch.where(rows > 0, rows, (patches @ ahead).clamp_max_(0))
         before, solution = solution, torch.cholesky_solve((patches.T @ wanted).double(), factor).float()
-        # Each round is a gradient step in the best-conditioned coordinates: Nesterov's momentum makes them count.
+        # Each round is a preconditioned gradient step: Nesterov's momentum speeds it up.
         last, speed = speed, (1 + (1 + 4 * speed**2) ** 0.5) / 2
         ahead = solution + (last - 1) / speed * (solution - before)
     return solution

@@ -1,4 +1,4 @@
-"""What a training leaves to look at while it runs: TensorBoard scalars, and sheets of fixed pairs."""
+"""TensorBoard curves of a training, and sheets of what the network makes of fixed pairs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ GAP = 4  # pixels between pictures
 
 
 class Journal:
-    """Writes into a folder; without one it writes nothing.
+    """Writes into ``folder``; without one it writes nothing.
 
     Args:
-        folder: made if it is missing; None for no journal.
+        folder: made if it is missing.
         pairs: contents and styles (1, 3, H, W) of the sheets.
         every: steps between two sheets.
-        first: steps done before; what TensorBoard has of later ones, which a resumed run does again, is dropped.
+        first: steps done before; points of later ones in the folder are dropped, as a resumed run makes them again.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Journal:
             self._picture(network)
 
     def close(self, network: nn.Module) -> None:
-        """Write the last sheet, and what is left."""
+        """Write the last sheet, and what TensorBoard has not written yet."""
         if self.folder is not None:
             if self.last % self.every:
                 self._picture(network)

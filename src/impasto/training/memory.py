@@ -1,4 +1,4 @@
-"""What the teacher saw, kept on disk."""
+"""Crops and the teacher's maps of them, kept on disk."""
 
 from __future__ import annotations
 
@@ -17,16 +17,9 @@ from impasto.layers import VGG19_CHANNELS
 
 
 class Memory:
-    """Crops and the teacher's maps of them, in files that are read where they lie.
+    """Room for ``rows`` crops of ``side`` pixels and for their maps at ``layers`` in fp16, as memory-mapped files.
 
-    Args:
-        folder: where the files are; those of an earlier run are used again.
-        rows: how many crops there is room for.
-        side: of a crop, in pixels.
-        layers: whose maps are kept, in fp16.
-
-    Attributes:
-        found: whether the files were there already.
+    Files of an earlier run in ``folder`` are used again; ``found`` tells whether there were any.
 
     Raises:
         ImpastoError: the disk has no room for them.
@@ -43,15 +36,14 @@ class Memory:
         paths = {name: folder / f"{name}.npy" for name in shapes}
         self.found = all(path.is_file() for path in paths.values())
         if not self.found:
-            # A file that is written where it lies has no error for a full disk: the process would just die.
+            # A write to mapped memory raises nothing when the disk is full: it kills the process.
             needed = sum(math.prod(shape) * np.dtype(dtypes[name]).itemsize for name, shape in shapes.items())
             if needed > shutil.disk_usage(folder).free:
                 raise ImpastoError(f"{folder}: needs {needed / 1e9:.1f} GB of disk; make room or lower `memory`")
             for name, path in paths.items():
                 open_memmap(path, mode="w+", dtype=dtypes[name], shape=shapes[name])
-        rows_of = {name: open_memmap(path, mode="r+") for name, path in paths.items()}
-        self.images = rows_of.pop("images")
-        self.maps = rows_of
+        self.maps = {name: open_memmap(path, mode="r+") for name, path in paths.items()}
+        self.images = self.maps.pop("images")
 
     def write(self, row: int, images: Tensor, maps: dict[str, Tensor]) -> None:
         """Keep ``images``, uint8 (B, 3, H, W), and the ``maps`` of them, from ``row`` on."""

@@ -17,16 +17,13 @@ from impasto.files.atomic import write_atomically
 from impasto.files.cards import halved, pack
 from impasto.layers import VGG19_CHANNELS
 
-#: The last layer that does not train, and those of the metric that do.
+#: The last layer that does not train, as training would not improve it; and those of the metric that do.
 FROZEN = "relu2_1"
 TAUGHT = tuple(layer for layer in LAYERS if layer > FROZEN)
 
 
 class Student(nn.Module):
-    """The compact extractor as it trains: batch norm after every convolution but the first, and projections.
-
-    What comes before :data:`FROZEN`, and this layer itself, does not train.
-    """
+    """Convolutions, each but the first with batch norm, and projections. Down to :data:`FROZEN` nothing trains."""
 
     mean: Tensor
     scales: Tensor
@@ -48,11 +45,11 @@ class Student(nn.Module):
             for name, module in part.items():
                 module.requires_grad_(name > FROZEN)
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
-        # Typical size of the teacher's features: the projections are learned in units of it.
+        # Root mean square of the teacher's features: the unit of the projections.
         self.register_buffer("scales", torch.ones(len(LAYERS)))
 
     def train(self, mode: bool = True) -> Student:
-        """Batch norm of the frozen layers keeps its statistics."""
+        """As in torch, but batch norm of the frozen layers keeps its statistics."""
         super().train(mode)
         for name, norm in self.norms.items():
             norm.train(mode and name > FROZEN)
@@ -69,7 +66,7 @@ class Student(nn.Module):
         return self.norms[name](hidden) if name in self.norms else hidden
 
     def see(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """What the teacher would see, P F (B, channels of VGG-19, H, W) at every layer."""
+        """P F at every layer, (B, channels of VGG-19, H, W): the student's estimate of the teacher's maps."""
         features = self(images)
         return {layer: F.conv2d(features[layer], self.projection(layer)[:, :, None, None]) for layer in layers}
 
@@ -104,11 +101,7 @@ def export(student: Student, path: str | Path, card: Mapping[str, Any]) -> None:
 
 
 def read_start(path: str | Path, architecture: Architecture) -> dict[str, Tensor]:
-    """The weights of an earlier training.
-
-    Raises:
-        ImpastoError: damaged, of another kind, or of another architecture.
-    """
+    """The weights of an earlier training. Raises ImpastoError for a damaged file or another architecture."""
     if Compact.from_file(path).architecture != tuple(architecture):
         raise ImpastoError(f"{path} holds a network of other widths; leave it out", setting="start_from")
     return load_file(path)
