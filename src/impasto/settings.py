@@ -64,9 +64,7 @@ class Settings:
         512
     )
     content_weight: Annotated[
-        float,
-        Ge(0),
-        About("λ: from 1e-5, almost pure texture, to 1e-2, the photograph.", methods=REFINED),
+        float, Ge(0), About("λ: from 1e-5, almost pure texture, to 1e-2, the photograph.", methods=REFINED)
     ] = 1e-3
     style_weights: Annotated[
         tuple[Weight, ...] | None,
@@ -163,9 +161,7 @@ class Settings:
         ),
     ] = None
     max_pixels: Annotated[
-        int,
-        Ge(1),
-        About("Refuse images with more pixels than this, before decoding.", MACHINE, recorded=False),
+        int, Ge(1), About("Refuse images with more pixels than this, before decoding.", MACHINE, recorded=False)
     ] = 64_000_000
 
     @classmethod

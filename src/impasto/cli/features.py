@@ -28,8 +28,7 @@ class Shown:
 
     layers: Annotated[str | None, About(f"A section each (default: {LAYERS}).", metavar="LAYER,...")] = None
     channel: Annotated[
-        str | None,
-        About("One channel instead: where it answers, and to which pixels.", metavar="LAYER:N"),
+        str | None, About("One channel instead: where it answers, and to which pixels.", metavar="LAYER:N")
     ] = None
     channels: Annotated[Annotated[int, Ge(1)] | None, About("Maps in a section (default: 16).")] = None
 

@@ -32,8 +32,7 @@ class Figure:
     """What is on the sheet."""
 
     content_weights: Annotated[
-        tuple[Weight, ...],
-        About("Values of λ, a column each (default: 1e-5,1e-4,1e-3,1e-2).", LOOK, metavar="W,W..."),
+        tuple[Weight, ...], About("Values of λ, a column each (default: 1e-5,1e-4,1e-3,1e-2).", LOOK, metavar="W,W...")
     ] = (1e-5, 1e-4, 1e-3, 1e-2)
     vary: Annotated[
         Literal["style-layers"] | None,
