@@ -29,7 +29,7 @@ Precision = Annotated[
 
 
 class OnDevices:
-    """Settings of a training that several devices can share."""
+    """A training that several devices can share."""
 
     batch: int
 
@@ -136,7 +136,7 @@ class ExtractorConfig(OnDevices):
             raise ImpastoError(wrong, setting="painted")
 
     def check_devices(self, devices: int) -> None:
-        """Gradients also need two pictures on each device."""
+        """Raise ImpastoError for fewer than two pictures on each device, too, where gradients are compared."""
         super().check_devices(devices)
         if self.gradient_weight and self.batch < 2 * devices:
             raise ImpastoError("compares pictures of a batch; give `batch` two for each device", "gradient_weight")

@@ -32,12 +32,6 @@ class Course:
         seconds: between two checkpoints.
         callback: receives a :class:`Step` after each; returning True ends the training there.
         log: receives a line now and then.
-
-    Attributes:
-        path: of the checkpoint.
-        resumed: whether the training is resumed.
-        done: how many steps are done.
-        leads: whether this process reports and writes; of several that share a training, one does.
     """
 
     def __init__(
@@ -50,7 +44,8 @@ class Course:
     ) -> None:
         self.path = None if checkpoint is None else Path(checkpoint)
         self.resumed = self.path is not None and self.path.is_file()
-        self.done, self.leads = 0, True
+        self.done = 0  # steps
+        self.leads = True  # whether this process reports and writes; of several that share a training, one does
         self._every, self._callback, self._log = seconds, callback, log
 
     def begin(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,9 +14,6 @@ from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
-
-if TYPE_CHECKING:
-    from typing import Self
 
 KEY = "impasto"
 
@@ -38,10 +35,7 @@ def pack(tensors: dict[str, Tensor], card: Mapping[str, Any]) -> bytes:
 def read_card(path: str | Path, form: str) -> dict[str, Any] | None:
     """The card of the file; None if it has none, or one whose ``format`` is not ``form``.
 
-    Raises:
-        SafetensorError: no safetensors file, or one cut short.
-        OSError: it cannot be read.
-        json.JSONDecodeError: the card is damaged.
+    Raises SafetensorError, OSError or json.JSONDecodeError for a file that cannot be read, is cut short or damaged.
     """
     with safe_open(str(path), framework="pt") as file:
         card = json.loads((file.metadata() or {}).get(KEY, "{}"))

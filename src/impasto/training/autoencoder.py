@@ -172,12 +172,8 @@ class Apprentice:
                 parameter.copy_(parameter.half())
         pairs = held_pairs(held, config.judged_pairs, config.judged_side, judge, self.fabric.device)
         scores = evaluate(network, pairs, judge.to(self.fabric.device), self.critic if config.adversarial else None)
-        told: dict[str, Any] = {
-            "judge": scores.extractor,
-            "pairs": len(pairs),
-            "style_share": round(scores.style_share, 4),
-            "content_error": round(scores.content_error, 4),
-        }
+        told: dict[str, Any] = {"judge": scores.extractor, "pairs": len(pairs)}
+        told |= {"style_share": round(scores.style_share, 4), "content_error": round(scores.content_error, 4)}
         if scores.critic is not None:
             told["critic_accuracy"] = round(scores.critic.total, 4)
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.critic.state_dict().items()}
