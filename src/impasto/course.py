@@ -26,12 +26,9 @@ class Step:
 class Course:
     """The steps of one training, which can be interrupted at any of them and resumed.
 
-    Args:
-        checkpoint: a file that is written every ``seconds`` and at the end. If it exists, the training is resumed from
-            it, on a CPU to the very same bytes as without the interruption.
-        seconds: between two checkpoints.
-        callback: receives a :class:`Step` after each; returning True ends the training there.
-        log: receives a line now and then.
+    The file ``checkpoint`` is written every ``seconds`` and at the end. If it exists, the training is resumed from it,
+    on a CPU to the very same bytes as without the interruption. ``callback`` receives a :class:`Step` after each;
+    returning True ends the training there. ``log`` receives a line now and then.
     """
 
     def __init__(

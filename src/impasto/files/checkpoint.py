@@ -21,11 +21,8 @@ Named = Mapping[str, Any]
 def write_checkpoint(path: Path, made_of: Named, parts: Named, notes: Named) -> None:
     """Write the whole file or nothing; ImpastoError if it cannot be written.
 
-    Args:
-        path: the file.
-        made_of: what has to be the same when the training is resumed, by what to call it, such as ``settings``.
-        parts: networks, optimizers and schedules: whatever has a ``state_dict``, by name.
-        notes: plain values and tensors to keep with them.
+    ``made_of`` has to be the same when the training is resumed, by what to call it, such as ``settings``; ``parts`` are
+    networks, optimizers, schedules, whatever has a ``state_dict``; ``notes`` are plain values and tensors.
     """
     states = {name: part.state_dict() for name, part in parts.items()}
     buffer = io.BytesIO()

@@ -117,14 +117,9 @@ def train(
 ) -> FacesResult:
     """Train both networks and write the generator: the running mean of its weights.
 
-    Args:
-        config: the settings.
-        data: from :func:`read_faces`. All faces are held in memory, 12 kB each at 64 pixels.
-        extractor: measures the distance.
-        out: the safetensors file to write.
-        device: where torch computes.
-        samples: folder for ``sheet-STEP.png``, always of the same latents, and ``strip-STEP.png``, ways between some.
-        course: checkpoint and progress.
+    ``data`` is from :func:`read_faces`; all faces are held in memory, 12 kB each at 64 pixels. The distance is measured
+    through ``extractor``. Into the folder ``samples`` go ``sheet-STEP.png``, always of the same latents, and
+    ``strip-STEP.png``, ways between some of them.
 
     Raises:
         ImpastoError: images that cannot be read, a checkpoint of another training, or a loss that is not a number.
