@@ -14,9 +14,7 @@ from impasto.errors import ImpastoError
 from impasto.settings import MACHINE, About
 
 TRAINING, LOSS, NETWORK = "The training", "The loss", "The network"
-
-#: Sides of the GAN's faces, in pixels.
-FACE_SIDES = (16, 32, 64, 128)
+FACE_SIDES = (16, 32, 64, 128)  # of the GAN, in pixels
 
 Steps = Annotated[int, Ge(1), About("Batches to learn from.", TRAINING)]
 Rate = Annotated[float, Ge(0), About("Learning rate at its highest.", TRAINING)]

@@ -50,9 +50,9 @@ def train(
 ) -> dict[str, float]:
     """Train, write ``out`` and return the errors on the validation split.
 
-    ``data`` is a folder of images, see :func:`impasto.training.data.list_images`; ``teacher`` is VGG-19. The student has
-    the names and widths of ``architecture``, and begins with the file ``start_from``, of a training with any settings,
-    or else with a thinned teacher. On a CPU, ``devices`` processes share its cores.
+    ``data`` is a folder of images, see :func:`impasto.training.data.list_images`; ``teacher`` is VGG-19. The student
+    has the names and widths of ``architecture``, and begins with the file ``start_from``, of a training with any
+    settings, or else with a thinned teacher. On a CPU, ``devices`` processes share its cores.
 
     Raises:
         ImpastoError: no images, a checkpoint of other settings, or a loss that is not a number.
