@@ -14,9 +14,7 @@ from impasto.errors import ImpastoError
 from impasto.settings import MACHINE, About
 
 TRAINING, LOSS, NETWORK = "The training", "The loss", "The network"
-
-#: Sides of the GAN's faces, in pixels.
-FACE_SIDES = (16, 32, 64, 128)
+FACE_SIDES = (16, 32, 64, 128)  # of the GAN, in pixels
 
 Steps = Annotated[int, Ge(1), About("Batches to learn from.", TRAINING)]
 Rate = Annotated[float, Ge(0), About("Learning rate at its highest.", TRAINING)]
@@ -29,7 +27,7 @@ Precision = Annotated[
 
 
 class OnDevices:
-    """Settings of a training that several devices can share."""
+    """A training that several devices can share."""
 
     batch: int
 
@@ -136,7 +134,7 @@ class ExtractorConfig(OnDevices):
             raise ImpastoError(wrong, setting="painted")
 
     def check_devices(self, devices: int) -> None:
-        """Gradients also need two pictures on each device."""
+        """Raise ImpastoError for fewer than two pictures on each device, too, where gradients are compared."""
         super().check_devices(devices)
         if self.gradient_weight and self.batch < 2 * devices:
             raise ImpastoError("compares pictures of a batch; give `batch` two for each device", "gradient_weight")

@@ -26,18 +26,9 @@ class Step:
 class Course:
     """The steps of one training, which can be interrupted at any of them and resumed.
 
-    Args:
-        checkpoint: a file that is written every ``seconds`` and at the end. If it exists, the training is resumed from
-            it, on a CPU to the very same bytes as without the interruption.
-        seconds: between two checkpoints.
-        callback: receives a :class:`Step` after each; returning True ends the training there.
-        log: receives a line now and then.
-
-    Attributes:
-        path: of the checkpoint.
-        resumed: whether the training is resumed.
-        done: how many steps are done.
-        leads: whether this process reports and writes; of several that share a training, one does.
+    The file ``checkpoint`` is written every ``seconds`` and at the end. If it exists, the training is resumed from it,
+    on a CPU to the very same bytes as without the interruption. ``callback`` receives a :class:`Step` after each;
+    returning True ends the training there. ``log`` receives a line now and then.
     """
 
     def __init__(
@@ -50,7 +41,8 @@ class Course:
     ) -> None:
         self.path = None if checkpoint is None else Path(checkpoint)
         self.resumed = self.path is not None and self.path.is_file()
-        self.done, self.leads = 0, True
+        self.done = 0  # steps
+        self.leads = True  # whether this process reports and writes; of several that share a training, one does
         self._every, self._callback, self._log = seconds, callback, log
 
     def begin(

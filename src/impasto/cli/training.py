@@ -139,11 +139,8 @@ def trains(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorator: the command gets the options of its settings and of all trainings, and is called with a session.
 
-    Args:
-        kind: the dataclass of its settings.
-        needs: packages that it needs, of the ``extra``.
-        extra: of impasto, to install them with.
-        beside: endings of files that are written beside the output.
+    ``kind`` is the dataclass of its settings, ``needs`` are packages of the ``extra`` that it needs, and ``beside`` the
+    endings of files that it writes beside the output.
     """
     defaults = {"precision": "auto"} if hasattr(kind, "precision") else {}
 

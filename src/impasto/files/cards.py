@@ -39,10 +39,7 @@ def pack(tensors: dict[str, Tensor], card: Mapping[str, Any]) -> bytes:
 def read_card(path: str | Path, form: str) -> dict[str, Any] | None:
     """The card of the file; None if it has none, or one whose ``format`` is not ``form``.
 
-    Raises:
-        SafetensorError: no safetensors file, or one cut short.
-        OSError: it cannot be read.
-        json.JSONDecodeError: the card is damaged.
+    Raises SafetensorError, OSError or json.JSONDecodeError for a file that cannot be read, is cut short or damaged.
     """
     with safe_open(str(path), framework="pt") as file:
         card = json.loads((file.metadata() or {}).get(KEY, "{}"))

@@ -119,14 +119,7 @@ def train(
     """Train, write ``out``, and return how it does on the test split, beside two baselines.
 
     The validation split decides which epoch was the best, and when to stop; the test split is used once, at the end.
-
-    Args:
-        config: the settings.
-        data: the faces, with labels.
-        out: the safetensors file to write.
-        device: where torch computes.
-        course: checkpoint and progress.
-        measure: of probabilities and labels, (N, attributes) each, for the validation split.
+    ``measure`` takes probabilities and labels, (N, attributes) each, of the validation split.
 
     Raises:
         ImpastoError: faces that cannot be used, a checkpoint of another training, or a loss that is not a number.

@@ -70,9 +70,6 @@ class Yardstick:
 
     def _joined(self, features: list[Tensor]) -> Tensor:
         """(N, d), every layer in its unit and of the same weight, so that x·y/d is about 1 for a real face."""
-        width = sum(layer.shape[1] for layer in features)
-        parts = [
-            layer / unit * (width / len(features) / layer.shape[1]) ** 0.5
-            for layer, unit in zip(features, self._units, strict=True)
-        ]
-        return torch.cat(parts, dim=1)
+        mean = sum(layer.shape[1] for layer in features) / len(features)
+        pairs = zip(features, self._units, strict=True)
+        return torch.cat([layer / unit * (mean / layer.shape[1]) ** 0.5 for layer, unit in pairs], dim=1)

@@ -117,14 +117,9 @@ def train(
 ) -> FacesResult:
     """Train both networks and write the generator: the running mean of its weights.
 
-    Args:
-        config: the settings.
-        data: from :func:`read_faces`. All faces are held in memory, 12 kB each at 64 pixels.
-        extractor: measures the distance.
-        out: the safetensors file to write.
-        device: where torch computes.
-        samples: folder for ``sheet-STEP.png``, always of the same latents, and ``strip-STEP.png``, ways between some.
-        course: checkpoint and progress.
+    ``data`` is from :func:`read_faces`; all faces are held in memory, 12 kB each at 64 pixels. The distance is measured
+    through ``extractor``. Into the folder ``samples`` go ``sheet-STEP.png``, always of the same latents, and
+    ``strip-STEP.png``, ways between some of them.
 
     Raises:
         ImpastoError: images that cannot be read, a checkpoint of another training, or a loss that is not a number.
@@ -175,17 +170,15 @@ class Pair:
             network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = running_mean(self.generator, lambda step: 1 - min(config.average, (step + 1) / (step + 10)))
         self.shipped = cast(FaceGenerator, self.mean.module)
-        self.optimizers = [
-            torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.0, 0.99))
-            for network in (self.generator, self.discriminator)
-        ]
-        painter, critic = self.optimizers
-        self.parts: dict[str, Any] = {"generator": self.generator, "generator_optimizer": painter, "mean": self.mean}
-        self.parts |= {"discriminator": self.discriminator, "discriminator_optimizer": critic}
+        self.parts: dict[str, Any] = {"mean": self.mean}
+        for name, network in (("generator", self.generator), ("discriminator", self.discriminator)):
+            adam = torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.0, 0.99))
+            self.parts |= {name: network, f"{name}_optimizer": adam}
 
     def learn(self, real: Tensor, step: int, dice: torch.Generator, few: bool, course: Course) -> dict[str, float]:
         """One step (0-based) from real faces (B, 3, side, side) in [0, 1], augmented if ``few``: the two losses."""
-        config, device, (painter, critic) = self.config, real.device, self.optimizers
+        config, device = self.config, real.device
+        painter, critic = self.parts["generator_optimizer"], self.parts["discriminator_optimizer"]
         mirrored = torch.rand(len(real), 1, 1, 1, generator=dice) < 0.5
         real = torch.where(mirrored.to(device), real.flip(-1), real)
         generated = self.generator(torch.randn(len(real), config.latent, generator=dice).to(device))

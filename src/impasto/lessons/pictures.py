@@ -110,7 +110,7 @@ def find_pictures(folder: Path) -> Pictures:
         path = place / f"{_NAME}.zip"
         if path.is_file():
             pictures = ZipOfPictures.open(path)
-            if not pictures.names:
-                raise ImpastoError(f"{path}: there are no images in it; get it again")
-            return pictures
+            if pictures.names:
+                return pictures
+            raise ImpastoError(f"{path}: there are no images in it; get it again")
     raise ImpastoError(f"{folder}: neither {_NAME}/*.jpg nor {_NAME}.zip is in it; give the folder that holds one")

@@ -79,9 +79,8 @@ def score(attributes: Sequence[str], predictions: Mapping[str, Tensor], labels: 
     varies = (shares > 0) & (shares < 1)
     if not varies.any():
         raise ImpastoError(f"all {len(labels)} faces of the test split have the same labels; more faces are needed")
-    rows: dict[str, dict[str, Any]] = {
-        name: {"share": round(share, 4)} for name, share in zip(attributes, shares.tolist(), strict=True)
-    }
+    named = zip(attributes, shares.tolist(), strict=True)
+    rows: dict[str, dict[str, Any]] = {name: {"share": round(share, 4)} for name, share in named}
     means = {}
     truth, count = labels.long(), labels.shape[1]
     for model, values in predictions.items():

@@ -57,19 +57,10 @@ def train(
 ) -> Scores:
     """Train, write ``out`` (and the critic beside it) and return the scores on pairs of the validation split.
 
-    Args:
-        config: the settings.
-        content: folder of photographs, see :func:`impasto.training.data.list_images`.
-        style: folder of paintings.
-        extractor: in the loss.
-        out: the file to write, for :meth:`impasto.networks.autoencoder.AutoEncoder.from_file`.
-        judge: the extractor of the final scores (default: that of the loss).
-        devices: how many processes share a batch; on a CPU they share its cores, too.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        start_from: a file of an earlier training with the same ``residual``; its critic is used if it is there.
-        journal: folder for TensorBoard files and sheets.
-        sheet_every: steps between two sheets.
-        course: checkpoint and progress.
+    ``content`` and ``style`` are folders, see :func:`impasto.training.data.list_images`; ``extractor`` is in the loss,
+    and ``judge`` (default: the same) gives the scores. On a CPU, ``devices`` processes share its cores. The file
+    ``start_from`` is of a training with the same ``residual``; the critic beside it is used if it is there. Into the
+    folder ``journal`` go TensorBoard files and, every ``sheet_every`` steps, a sheet.
 
     Raises:
         ImpastoError: no images, a checkpoint of other settings, or a loss that is not a number.
@@ -172,12 +163,8 @@ class Apprentice:
                 parameter.copy_(parameter.half())
         pairs = held_pairs(held, config.judged_pairs, config.judged_side, judge, self.fabric.device)
         scores = evaluate(network, pairs, judge.to(self.fabric.device), self.critic if config.adversarial else None)
-        told: dict[str, Any] = {
-            "judge": scores.extractor,
-            "pairs": len(pairs),
-            "style_share": round(scores.style_share, 4),
-            "content_error": round(scores.content_error, 4),
-        }
+        told: dict[str, Any] = {"judge": scores.extractor, "pairs": len(pairs)}
+        told |= {"style_share": round(scores.style_share, 4), "content_error": round(scores.content_error, 4)}
         if scores.critic is not None:
             told["critic_accuracy"] = round(scores.critic.total, 4)
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.critic.state_dict().items()}

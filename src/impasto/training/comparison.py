@@ -37,7 +37,7 @@ class Comparison(nn.Module):
             self.student.eval()
             own = pixel_gradient(self.student.see, images[: len(gradient)], differentiable=True)
             self.student.train()
-            # Over all pictures together: one that matches its style already has hardly any gradient.
+            # Relative to all pictures together: one that matches its style already has hardly any gradient.
             maps["gradient"] = (own - gradient).square().sum() / gradient.square().sum().clamp_min(1e-12)
         return maps, grams, gaps
 
@@ -105,7 +105,7 @@ def feature_errors(
         rows = []
         for image in images[start : start + batch]:
             cut = min(image.shape[1:])
-            top, left = (image.shape[1] - cut) // 2, (image.shape[2] - cut) // 2
+            top, left = ((length - cut) // 2 for length in image.shape[1:])
             square = image[None, :, top : top + cut, left : left + cut].float() / 255
             rows.append(F.interpolate(square, size=(side, side), mode="bilinear", antialias=True, align_corners=False))
         squares = torch.cat(rows).to(student.mean.device)

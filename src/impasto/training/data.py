@@ -18,8 +18,8 @@ ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 def list_images(folder: str | Path, split: str = "train", setting: str = "data") -> list[Path]:
     """The images below ``folder`` that belong to ``split`` (``train`` or ``validation``).
 
-    A ``manifest.csv`` in the folder or beside it (columns ``file`` and ``split``) decides, and its order counts.
-    Without one the list is sorted, and every 20th image is for validation.
+    A ``manifest.csv`` in the folder or beside it (columns ``file`` and ``split``) decides, also on the order. Without
+    one the list is sorted, and every 20th image is for validation.
 
     Raises:
         ImpastoError: there are none, or the manifest cannot be read; ``setting`` is the one that named the folder.

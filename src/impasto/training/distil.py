@@ -50,16 +50,9 @@ def train(
 ) -> dict[str, float]:
     """Train, write ``out`` and return the errors on the validation split.
 
-    Args:
-        config: the settings.
-        data: folder of images, see :func:`impasto.training.data.list_images`.
-        teacher: VGG-19.
-        out: the safetensors file to write.
-        architecture: names and widths of the student's convolutions.
-        devices: how many processes share a batch; on a CPU they share its cores, too.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        start_from: file of an earlier training, whatever its settings, to begin with.
-        course: checkpoint and progress.
+    ``data`` is a folder of images, see :func:`impasto.training.data.list_images`; ``teacher`` is VGG-19. The student
+    has the names and widths of ``architecture``, and begins with the file ``start_from``, of a training with any
+    settings, or else with a thinned teacher. On a CPU, ``devices`` processes share its cores.
 
     Raises:
         ImpastoError: no images, a checkpoint of other settings, or a loss that is not a number.
@@ -97,7 +90,7 @@ def train(
 def fit(
     config: ExtractorConfig, student: Student, teacher: Extractor, images: list[Tensor], start_from: str | Path | None
 ) -> None:
-    """Begin with the network of ``start_from``, or else with a thinned teacher."""
+    """Begin with ``start_from``, or else with a thinned teacher."""
     generator = torch.Generator().manual_seed(config.seed)
     sample = augment(crops(images, config.first_crops, min(config.first_side, config.side), generator), generator)
     if start_from is not None:

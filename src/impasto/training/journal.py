@@ -16,13 +16,9 @@ GAP = 4  # pixels between pictures
 
 
 class Journal:
-    """Writes into ``folder``; without one it writes nothing.
+    """Writes into ``folder``, if there is one: every ``every`` steps a sheet of ``pairs``, (1, 3, H, W) each.
 
-    Args:
-        folder: made if it is missing.
-        pairs: contents and styles (1, 3, H, W) of the sheets.
-        every: steps between two sheets.
-        first: steps done before; points of later ones in the folder are dropped, as a resumed run makes them again.
+    After ``first`` steps of an earlier run, the points of later ones are dropped: a resumed run makes them again.
     """
 
     def __init__(
