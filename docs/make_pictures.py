@@ -30,7 +30,7 @@ HEAVIEST = 300_000  # bytes a picture
 #: What each picture is made of, by the names of the gallery.
 HERO = ("coffee", "starry_night")
 ROWS = ("coffee", "composition_vii")
-MANY = "astronaut"
+MANY = "coffee"
 LAMBDAS = ("1e-5", "1e-4", "1e-3", "1e-2")
 
 

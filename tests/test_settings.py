@@ -41,6 +41,7 @@ WRONG_TYPES = {
     "method": (1, None, "Refine"),
     "preserve_color": (True, "hue"),
     "optimizer": (0, "sgd"),
+    "style_loss": (0, "texture"),
     "normalization": (None, "mse"),
     "pooling": (2, "mean"),
     "runtime": (1, "jax"),
@@ -127,6 +128,7 @@ class TestMistakes:
             ({"seed": -1}, "seed: -1 is out of range; give a whole number from 0 to 9223372036854775807"),
             ({"content_weight": -1}, "content_weight: -1 is out of range; give a number from 0 up"),
             ({"detail": 2}, "detail: 2 is out of range; give a number from 0 to 1"),
+            ({"style_loss": "texture"}, "style_loss: 'texture' is unknown; give gram"),
             ({"optimizer": "sgd"}, "optimizer: 'sgd' is unknown; give lbfgs or adam"),
             ({"method": "magic"}, "method: 'magic' is unknown; give refine, instant or hybrid"),
             ({"init": 3}, "init: 3 cannot be used; give text"),
@@ -302,7 +304,7 @@ class TestMethods:
         assert unknown["hybrid"] == {"init"}
         assert unknown["instant"] == {
             "content_weight", "tv_weight", "detail", "steps", "optimizer", "init", "extractor", "normalization",
-            "content_layers", "style_layers", "pooling", "precision", "max_memory",
+            "content_layers", "style_layers", "pooling", "precision", "max_memory", "style_loss",
         }  # fmt: skip
 
     def test_as_json(self) -> None:

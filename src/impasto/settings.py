@@ -121,6 +121,9 @@ class Settings:
         Literal["relative", "gatys"],
         About("Loss terms relative to the energy of their targets, or the article's.", DESCENT, REFINED),
     ] = "relative"
+    style_loss: Annotated[Literal["gram"], About("Statistic that is the style: Gram matrices.", DESCENT, REFINED)] = (
+        "gram"
+    )
     content_layers: Annotated[
         Mapping[str, Weight] | None,
         About("Layers of the content loss (default: relu4_2=1).", DESCENT, REFINED, metavar="LAYER=W,..."),
@@ -259,13 +262,13 @@ class Settings:
         return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) != item.default}
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for the recipe: what the method knows. Without a ``method`` a picture was refined."""
+        """Plain values for the recipe: what the method knows, but for words and limits that are the default."""
         values = {
             name: getattr(self, name)
             for name, facts in about(type(self)).items()
             if facts.recorded and self.method in facts.methods
         }
-        absent = {"method": "refine", "max_memory": None}
+        absent = {"method": "refine", "max_memory": None, "style_loss": "gram"}
         return {name: value for name, value in values.items() if name not in absent or value != absent[name]}
 
 
@@ -356,7 +359,7 @@ def _expected(hint: Any) -> str:
         hint = parts[0]
     if get_origin(hint) is Literal:
         *others, last = (str(word) for word in get_args(hint))
-        return f"is unknown; give {', '.join(others)} or {last}"
+        return f"is unknown; give {' or '.join(filter(None, (', '.join(others), last)))}"
     if hint in (int, float):
         kind = "a whole number" if hint is int else "a number"
         span = "" if low is None else f" from {low} up" if high is None else f" from {low} to {high}"

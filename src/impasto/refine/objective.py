@@ -14,7 +14,7 @@ from impasto.features.extractor import Extractor
 from impasto.losses import RELATIVE_CONTENT_SCALE, blend_grams, target_energy
 from impasto.refine.pyramid import size_of
 from impasto.refine.shelf import StoredMaps
-from impasto.refine.terms import PIXELS, Content, Gram, Term, TotalVariation, gram_share
+from impasto.refine.terms import PIXELS, STYLES, Content, Term, TotalVariation
 from impasto.settings import Settings
 from impasto.tiles import Tile, whole
 
@@ -154,15 +154,15 @@ def _content_terms(settings: Settings, content: Tensor, view: View) -> list[Term
 
 
 def _style_terms(settings: Settings, styles: Iterable[Tensor], view: View) -> list[Term]:
-    weights, extractor = settings.layers_of_style, view.extractor
+    weights, extractor, kind = settings.layers_of_style, view.extractor, STYLES[settings.style_loss]
     grams: dict[str, list[Tensor]] = {layer: [] for layer in weights}
     for style in styles:
         sums: dict[str, Tensor] = {}
-        view.show(style, list(weights), lambda layer, tile, maps: add_share(sums, layer, gram_share(maps, tile)))  # noqa: B023
+        view.show(style, list(weights), lambda layer, tile, maps: add_share(sums, layer, kind.share(maps, tile)))  # noqa: B023
         for layer, gram in sums.items():
             grams[layer].append(gram.to(style))
     targets = {layer: blend_grams(found, list(settings.shares(len(found)))) for layer, found in grams.items()}
     return [
-        Gram(layer, weight, targets[layer], settings.normalization, extractor.channels(layer), extractor.metric(layer))
+        kind(layer, weight, targets[layer], settings.normalization, extractor.channels(layer), extractor.metric(layer))
         for layer, weight in weights.items()
     ]

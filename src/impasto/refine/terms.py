@@ -44,6 +44,18 @@ class Term(Protocol):
         """The loss, a scalar, from the statistic of the whole picture."""
 
 
+def gram_share(maps: Tensor, tile: Tile, masks: Tensor | None = None) -> Tensor:
+    """What a tile of maps (1, N, h, w) adds to the Gram matrix (R, N, N) of all maps, under each of R masks."""
+    maps = channels_last(maps)
+    if masks is None:
+        gram = gram_matrix(maps)
+        return gram if tile.share == 1 else gram * tile.share
+    weights = masks[..., tile.rows, tile.columns]
+    positions = weights.shape[-2] * weights.shape[-1]
+    total = masks.sum((1, 2, 3)).clamp_min(SMALLEST_ENERGY)
+    return gram_matrix(maps * weights.sqrt()) * (positions / total)[:, None, None]
+
+
 @dataclass(frozen=True, eq=False)
 class Gram:
     """Style: the distance of Gram matrices, of the whole picture or under masks (Gatys et al. 2017, arXiv:1611.07865).
@@ -63,6 +75,7 @@ class Gram:
     metric: Tensor | None = None
     masks: Tensor | None = None
     name: str = "style"
+    share = staticmethod(gram_share)  # of a painting: what its target is made of
     _energy: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,25 +83,13 @@ class Gram:
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """The tile's share (R, N, N) of the Gram matrix."""
-        return gram_share(maps, tile, self.masks)
+        return self.share(maps, tile, self.masks)
 
     def loss(self, statistic: Tensor) -> Tensor:
         """:func:`impasto.losses.style_loss`, the mean over the masks."""
         return style_loss(
             statistic, self.target, self.normalization, channels=self.channels, metric=self.metric, energy=self._energy
         )
-
-
-def gram_share(maps: Tensor, tile: Tile, masks: Tensor | None = None) -> Tensor:
-    """What a tile of maps (1, N, h, w) adds to the Gram matrix (R, N, N) of all maps, under each of R masks."""
-    maps = channels_last(maps)
-    if masks is None:
-        gram = gram_matrix(maps)
-        return gram if tile.share == 1 else gram * tile.share
-    weights = masks[..., tile.rows, tile.columns]
-    positions = weights.shape[-2] * weights.shape[-1]
-    total = masks.sum((1, 2, 3)).clamp_min(SMALLEST_ENERGY)
-    return gram_matrix(maps * weights.sqrt()) * (positions / total)[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,3 +142,7 @@ class TotalVariation:
     def loss(self, statistic: Tensor) -> Tensor:
         """The statistic itself."""
         return statistic
+
+
+#: What style may be, by the word of ``style_loss``.
+STYLES = {"gram": Gram}
