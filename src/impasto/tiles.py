@@ -25,7 +25,7 @@ class Tile(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Of the positions of the whole plane."""
+        """Share of the positions of the whole plane."""
         height, width = self.size
         return (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start) / (height * width)
 

@@ -122,7 +122,7 @@ class AutoEncoder(
 
     @property
     def _reach(self) -> int:
-        """Of the encoder: a convolution of 3 × 3 on maps of scale s reaches 2ˢ pixels farther."""
+        """Pixels that the encoder sees around one: a 3 × 3 convolution on maps of scale s reaches 2ˢ pixels farther."""
         looks = sum(2 ** int(scale) for scale in self.look)
         return 1 + looks + sum(2 ** (scale - 1) for scale in range(1, len(self.widths)))
 

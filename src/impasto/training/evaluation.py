@@ -35,7 +35,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Scores:
-    """Of a network, over pairs that it never saw."""
+    """A network's figures over pairs that it never saw."""
 
     style_share: float  # the median; 1 for the untouched photograph, 0 for the painting
     content_error: float  # the median; 0 for the photograph itself
