@@ -105,9 +105,12 @@ def paint(
     """:func:`stylize` with settings that are checked, reporting every event; ``report`` may return True to stop."""
     with own_torch(settings.threads):
         run = prepare(content, styles, settings, init)
-        for text in run.notices:
+        known = list(run.notices)
+        for text in known:
             report(Notice(text))
         image = run.paint(report, None if checkpoint is None else Path(checkpoint), resume)
+        for text in run.notices[len(known) :]:  # One pass reads its paintings one by one.
+            report(Notice(text))
         return finish(run, image)
 
 

@@ -430,3 +430,10 @@ class TestMethods:
             result = run(*BASIC, "--method", method)
             assert result.code == 2
             assert "--model: no network comes with this installation; name a file" in result.err.splitlines()[-1]
+
+
+def test_notices_of_one_pass_are_told_too(run: Run, animation: str, network: Path) -> None:
+    how = ("--method", "instant", "--model", network, "--size", 32)
+    result = run("stylize", animation, "painting.png", "-o", "out.png", *how)
+    assert result.code == 0, result.err
+    assert "moving.gif: is animated; the first frame is used" in result.err
