@@ -90,6 +90,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def animation(folder: Path) -> str:
+    """A photograph of which only the first frame is taken, and a notice says so."""
+    frames = [Image.new("RGB", (32, 24), color) for color in ("red", "green")]
+    frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
+    return "moving.gif"
+
+
 def sha256(path: Any) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 

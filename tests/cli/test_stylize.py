@@ -190,14 +190,6 @@ def test_an_existing_file_is_kept(run: Run, folder: Path) -> None:
     assert painted()
 
 
-@pytest.fixture
-def animation(folder: Path) -> str:
-    """A photograph of which only the first frame is taken, and a notice says so."""
-    frames = [Image.new("RGB", (32, 24), color) for color in ("red", "green")]
-    frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
-    return "moving.gif"
-
-
 def test_quiet(run: Run, animation: str) -> None:
     result = run("stylize", animation, *BASIC[2:], *AUTO, "--quiet")
     assert (result.code, result.out, result.err, painted()) == (0, "", "", True)

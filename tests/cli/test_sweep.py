@@ -126,14 +126,6 @@ def test_every_option_arrives(run: Run, folder: Path) -> None:
     }
 
 
-@pytest.fixture
-def animation(folder: Path) -> str:
-    """A photograph of which only the first frame is taken, and a notice says so."""
-    frames = [Image.new("RGB", (32, 24), color) for color in ("red", "green")]
-    frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
-    return "moving.gif"
-
-
 def test_json(run: Run, animation: str) -> None:
     result = run("sweep", animation, *BASIC[2:], *SMALL, *TWO, "--json")
     first, second, last = (json.loads(line) for line in result.out.splitlines())
