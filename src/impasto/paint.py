@@ -75,12 +75,11 @@ def stylize(
         >>> painting = impasto.stylize("photo.jpg", "starry_night.jpg", size=512)  # doctest: +SKIP
         >>> painting.save("painting.png")  # doctest: +SKIP
     """
-    init = settings.get("init")
-    if init is None or isinstance(init, str | os.PathLike):
-        init = None
-    else:
-        settings["init"] = "picture"
-    chosen = Settings.check({name: value for name, value in settings.items() if (name, value) != ("init", None)})
+    init = settings.pop("init", None)
+    picture = None if isinstance(init, str | os.PathLike) else init
+    if init is not None:
+        settings["init"] = init if picture is None else "picture"
+    chosen = Settings.check(settings)
     if chosen.method == "instant":
         for name, value in (("callback", callback), ("checkpoint", checkpoint), ("resume", resume)):
             if value:
@@ -89,7 +88,7 @@ def stylize(
     def report(event: Event) -> bool | None:
         return callback(event) if callback is not None and isinstance(event, Progress) else None
 
-    return paint(content, styles, chosen, init=init, report=report, checkpoint=checkpoint, resume=resume)
+    return paint(content, styles, chosen, init=picture, report=report, checkpoint=checkpoint, resume=resume)
 
 
 def paint(
@@ -308,8 +307,8 @@ class Refinement(_Run):
 
         start = self._start(content, styles)
         try:
-            how: dict[str, Any] = {"budget": self.budget, "position": position, "after_step": after_step}
-            return descend(content, styles, self.extractor, self.settings, self.scales, start, **how)
+            descent = partial(descend, budget=self.budget, position=position, after_step=after_step)
+            return descent(content, styles, self.extractor, self.settings, self.scales, start)
         except KeyboardInterrupt:
             keep()
             raise

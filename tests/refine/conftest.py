@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
 
 from impasto.features.compact import Compact
+from impasto.features.extractor import Extractor
+from impasto.refine.objective import Objective, Whole
 from impasto.refine.optimizer import AdamMemory, LbfgsMemory
 from impasto.refine.shelf import StoredVector
 from impasto.refine.space import Vector
+from impasto.settings import Settings
 
 #: Of the shipped compact extractor, with a few channels each.
 NARROW = (
@@ -21,6 +26,20 @@ NARROW = (
     ("relu4_2", 7),
     ("relu5_1", 8),
 )
+
+
+def objective(
+    extractor: Extractor,
+    content: Tensor,
+    styles: Sequence[Tensor],
+    *,
+    bf16: bool = False,
+    area: float = 1.0,
+    **settings: object,
+) -> Objective:
+    """What a picture at once descends on."""
+    chosen = Settings.check(settings)
+    return Objective.of(chosen, content, styles, Whole(extractor, bf16=bf16), area=area)
 
 
 def narrow_compact() -> Compact:

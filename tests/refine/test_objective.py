@@ -16,21 +16,9 @@ from impasto.refine.budget import Tiling
 from impasto.refine.objective import Losses, Objective, View, Whole
 from impasto.refine.terms import PIXELS, Gram, Term, TotalVariation
 from impasto.refine.tiled import Tiled
-from impasto.settings import Settings
 from impasto.tiles import Tile
 
-
-def objective(
-    extractor: Extractor,
-    content: Tensor,
-    styles: Sequence[Tensor],
-    *,
-    bf16: bool = False,
-    area: float = 1.0,
-    **settings: object,
-) -> Objective:
-    chosen = Settings.check(settings)
-    return Objective.of(chosen, content, styles, Whole(extractor, bf16=bf16), area=area)
+from .conftest import objective
 
 
 @pytest.mark.parametrize("normalization", ["relative", "gatys"])

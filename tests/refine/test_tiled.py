@@ -17,9 +17,11 @@ from impasto.layers import STYLE_LAYERS
 from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, total_loss, total_variation
 from impasto.refine import tiled as module
 from impasto.refine.budget import Tiling
-from impasto.refine.objective import Objective, Whole
+from impasto.refine.objective import Objective
 from impasto.refine.tiled import KEPT_FROM, Tiled
 from impasto.settings import Settings
+
+from .conftest import objective
 
 
 def wide_vgg(pooling: str) -> VGG19:
@@ -58,20 +60,6 @@ def tiled(
 ) -> Objective:
     chosen = Settings.check(settings)
     view = Tiled(extractor, Tiling(sides, spare), content.device, bf16=bf16, kept_from=kept_from)
-    return Objective.of(chosen, content, styles, view, area=area)
-
-
-def untiled(
-    extractor: Extractor,
-    content: Tensor,
-    styles: Sequence[Tensor],
-    *,
-    bf16: bool = False,
-    area: float = 1.0,
-    **settings: object,
-) -> Objective:
-    chosen = Settings.check(settings)
-    view = Whole(extractor, bf16=bf16)
     return Objective.of(chosen, content, styles, view, area=area)
 
 
@@ -167,7 +155,7 @@ class TestAgainstTheWhole:
     def test_compact(self, compact: Compact, normalization: str) -> None:
         output, content, style = picture(81, 70, 0), picture(81, 70, 1), picture(48, 64, 2)
         chosen = {"normalization": normalization, "tv_weight": 0.5}
-        gradient, losses = untiled(compact, content, [style], area=0.25, **chosen)(output)
+        gradient, losses = objective(compact, content, [style], area=0.25, **chosen)(output)
         found, in_tiles = tiled(compact, content, [style], (24,) * 5, area=0.25, **chosen)(output)
         assert (found - gradient).norm() < 1e-5 * gradient.norm()
         assert in_tiles.total == pytest.approx(losses.total, rel=1e-5)
@@ -175,7 +163,7 @@ class TestAgainstTheWhole:
     def test_bf16(self, compact: Compact) -> None:
         """Rounded at other places, so only nearly the same."""
         output, content, style = picture(64, 48, 0), picture(64, 48, 1), picture(48, 64, 2)
-        gradient, losses = untiled(compact, content, [style], bf16=True)(output)
+        gradient, losses = objective(compact, content, [style], bf16=True)(output)
         found, in_tiles = tiled(compact, content, [style], (24,) * 5, bf16=True)(output)
         assert found.dtype == torch.float32
         assert (found - gradient).norm() < 0.05 * gradient.norm()
