@@ -71,7 +71,9 @@ def make(widths: Mapping[str, int], teacher: Extractor, folder: Path, out: Path)
 def step_times(networks: Mapping[str, Extractor], size: int) -> dict[str, float]:
     """Milliseconds of a step at ``size``, the networks taking turns: the median."""
     picture, painting = fit(load_image(CONTENT).tensor, size), fit_style(load_image(STYLE).tensor, size, 16)
-    objectives = {name: Objective.of(Settings(), picture, [painting], Whole(seen)) for name, seen in networks.items()}
+    objectives = {
+        name: Objective.of(Settings(), picture, [(painting, 1.0)], Whole(seen)) for name, seen in networks.items()
+    }
     states = {name: State(picture.clone()) for name in networks}
     seconds: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(STEPS):

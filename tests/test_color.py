@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.color import luminance, match_color, match_luminance, preserve_color
+from impasto.color import chroma_noise, luminance, match_color, match_luminance, preserve_color
 from impasto.errors import ImpastoError
 
 
@@ -190,3 +192,35 @@ def test_wrong_tensors(bad: Tensor) -> None:
             function(bad, good)
         with pytest.raises(ImpastoError, match="content: "):
             function(good, bad)
+
+
+@pytest.mark.parametrize("match", [match_color, match_luminance])
+def test_what_is_transparent_counts_for_nothing(match: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Beside any colors under a transparent half, the visible half is matched as it would be alone."""
+    style, content = correlated(0, 0.2), correlated(1, 0.3, 20, 24)
+    hidden = torch.cat([torch.cat([style, noise(31, 17, 2)], 3), halves(31, 17)], 1)
+    palette = torch.cat([torch.cat([content, noise(20, 24, 3)], 3), halves(20, 24)], 1)
+    found = match(hidden, palette)
+    assert torch.equal(found[:, 3:], hidden[:, 3:]), "the style keeps its own alpha channel"
+    torch.testing.assert_close(found[:, :3, :, :17], match(style, content), rtol=0, atol=1e-5)
+
+
+def halves(height: int, width: int) -> Tensor:
+    """An alpha channel (1, 1, height, 2 width) that shows the left half."""
+    alpha = torch.zeros(1, 1, height, 2 * width)
+    alpha[..., :width] = 1
+    return alpha
+
+
+def test_chroma_noise_is_the_energy_of_fine_colors() -> None:
+    across = torch.arange(32)
+
+    def waves(period: float, *colors: float) -> Tensor:
+        return 0.5 + 0.1 * torch.tensor(colors).view(1, 3, 1, 1) * torch.cos(2 * torch.pi * across / period).expand(
+            32, 32
+        )
+
+    assert chroma_noise(waves(2, 1, 1, 1)) == pytest.approx(0, abs=1e-12), "gray has no chroma"
+    assert chroma_noise(waves(8, 1, 0, -1)) == pytest.approx(0, abs=1e-12), "too coarse"
+    colors = torch.tensor([1.0, 0.0, -1.0]) - (0.299 - 0.114)
+    assert chroma_noise(waves(2, 1, 0, -1)) == pytest.approx(0.01 * colors.square().mean().item(), rel=1e-5)

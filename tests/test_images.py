@@ -25,6 +25,7 @@ from impasto.images import (
     read_recipe_text,
     resize,
     save_image,
+    split_alpha,
     to_pil,
 )
 
@@ -486,3 +487,28 @@ def test_resize_takes_an_alpha_channel_and_gradients() -> None:
     resize(alpha, (7, 6)).sum().backward()
     assert alpha.grad is not None
     assert torch.isfinite(alpha.grad).all()
+
+
+class TestPlanes:
+    def test_alpha_is_the_fourth(self) -> None:
+        picture = load_image(to_pil(IMAGE, ALPHA))
+        assert torch.equal(picture.planes[:, :3], picture.tensor)
+        assert picture.alpha is not None
+        assert torch.equal(picture.planes[:, 3:], picture.alpha)
+        colors, alpha = split_alpha(picture.planes)
+        assert torch.equal(colors, picture.tensor)
+        assert alpha is not None
+        smaller = picture.with_planes(resize(picture.planes, (5, 4)))
+        assert (smaller.tensor.shape, smaller.alpha.shape) == ((1, 3, 5, 4), (1, 1, 5, 4))  # type: ignore[union-attr]
+
+    def test_none_where_nothing_is_transparent(self) -> None:
+        picture = load_image(to_pil(IMAGE, torch.ones_like(ALPHA)))
+        assert picture.planes is picture.tensor
+        assert split_alpha(picture.planes)[1] is None
+        assert picture.with_planes(picture.tensor).alpha is picture.alpha, "the file has one all the same"
+
+    @pytest.mark.parametrize(("spread", "gray"), [(0.0, True), (2 / 255, True), (4 / 255, False)])
+    def test_gray_but_for_rounding(self, spread: float, gray: bool) -> None:
+        image = IMAGE.mean(1, keepdim=True).expand(1, 3, -1, -1).clone() * 0.9
+        image[:, 0, 2, 3] += spread
+        assert load_image(image).gray == gray

@@ -11,11 +11,25 @@ from impasto.losses import (
     blend_grams,
     content_loss,
     gram_matrix,
+    leak,
     style_loss,
     style_share,
     total_loss,
     total_variation,
 )
+
+
+def test_leak_by_its_definition() -> None:
+    output, content, style = (random(1, 2, 3, 4, seed=seed) for seed in range(3))
+
+    def p(maps: Tensor) -> Tensor:
+        mirrored = [style.flip(3), style.flip(2), style.flip(3).flip(2)]
+        return 1 - (maps - style).pow(2).mean() / torch.stack([(maps - copy).pow(2).mean() for copy in mirrored]).mean()
+
+    wanted = (p(output) - p(content)) / (1 - p(content))
+    assert leak(output, content, style).item() == pytest.approx(wanted.item(), rel=1e-12)
+    assert leak(content, content, style) == 0
+    assert leak(style, content, style).item() == pytest.approx(1)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -122,6 +122,39 @@ class TestTheResult:
         assert painting.alpha.shape == (1, 1, 24, 32)
         assert painting.alpha[..., 0, :].mean() < 0.1 < 0.9 < painting.alpha[..., -1, :].mean()
 
+    @pytest.mark.parametrize("settings", [{"init": "noise"}, {"init": "style"}, {"optimizer": "adam"}, {}])
+    def test_gray_stays_gray(self, stylize: Stylize, pair: tuple[Tensor, Tensor], settings: dict[str, Any]) -> None:
+        """To the last bit; and not only if photograph or painting alone is gray."""
+        gray = [picture.mean(1, keepdim=True).expand_as(picture) for picture in pair]
+        painted = stylize(*gray, size=64, steps=6, **settings)
+        planes = np.asarray(painted.image)
+        assert (planes == planes[..., :1]).all()
+        assert (resize(gray[0], (48, 64)) - painted.tensor).abs().max() > 0.02
+        for content, style in ((gray[0], pair[1]), (pair[0], gray[1])):
+            colored = stylize(content, style, size=64, steps=6, **settings).tensor
+            assert (colored.amax(1) - colored.amin(1)).max() > 0.02
+
+    def test_gray_stays_gray_in_one_pass(self, pair: tuple[Tensor, Tensor]) -> None:
+        gray = [picture.mean(1, keepdim=True).expand_as(picture) for picture in pair]
+        planes = np.asarray(impasto.stylize(*gray, size=64, method="instant").image)
+        assert (planes == planes[..., :1]).all()
+
+    @pytest.mark.parametrize("method", ["refine", "instant"])
+    def test_what_is_transparent_counts_for_nothing(
+        self, stylize: Stylize, tiny_file: str, pair: tuple[Tensor, Tensor], method: str
+    ) -> None:
+        """A painting with a transparent margin paints as it does alone; a margin that is seen is painted, too."""
+        content, style = pair
+        framed = torch.ones(1, 4, 64, 64)
+        framed[:, :3, :, :40], framed[:, 3:, :, 40:] = style, 0
+        paint = partial(stylize if method == "refine" else impasto.stylize, content, size=64, method=method)
+        chosen = {"steps": 20} if method == "refine" else {}
+        plain, shown, blind = (
+            impasto.measure(paint(painting, **chosen).tensor, content, style, extractor=tiny_file).style_loss
+            for painting in (style, to_pil(framed[:, :3], framed[:, 3:]), framed[:, :3])
+        )
+        assert abs(shown - plain) < 0.3 * abs(blind - plain)
+
     def test_the_recipe_travels_in_the_file(self, paint: Stylize, tmp_path: Path) -> None:
         painting = paint(steps=2)
         painting.save(tmp_path / "out.png")

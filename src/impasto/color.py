@@ -15,6 +15,8 @@ from impasto.images import resize
 
 # Below this variance (2/255 of standard deviation) a direction of color space is noise, which is not amplified.
 _NOISE = (2 / 255) ** 2
+#: Stands in for no weight at all.
+TINY = 1e-12
 
 
 def luminance(image: Tensor) -> Tensor:
@@ -62,18 +64,21 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
         style: (B, 3, H, W) in [0, 1]; so is the result, clamped.
         content: (B or 1, 3, H', W') in [0, 1], of any size.
 
+    Either may have an alpha channel as a fourth: what is transparent counts for nothing. The style keeps its own.
+
     Raises:
         ImpastoError: tensors of another shape.
     """
-    _check(style=style, content=content)
+    _check(style=style[:, :3], content=content[:, :3])
     style_mean, style_covariance = _moments(style)
     content_mean, content_covariance = _moments(content)
     matrix = _root(content_covariance) @ _root(style_covariance, inverse=True)
+    style, *alpha = style.split(3, dim=1)
     # The statistics are in float64 on the CPU: mps has neither float64 nor eigh.
     shift = (content_mean - matrix @ style_mean).to(style.dtype).to(style.device)
     matrix = matrix.to(style.dtype).to(style.device).expand(len(style), 3, 3)
     matched = torch.einsum("bij,bjhw->bihw", matrix, style) + shift[..., None]
-    return matched.clamp(0, 1)
+    return torch.cat([matched.clamp(0, 1), *alpha], dim=1)
 
 
 def match_luminance(style: Tensor, content: Tensor) -> Tensor:
@@ -86,16 +91,30 @@ def match_luminance(style: Tensor, content: Tensor) -> Tensor:
         style: (B, 3, H, W) in [0, 1]; so is the result, clamped, with three equal channels.
         content: (B or 1, 3, H', W') in [0, 1], of any size.
 
+    Either may have an alpha channel as a fourth: what is transparent counts for nothing. The style keeps its own.
+
     Raises:
         ImpastoError: tensors of another shape.
     """
-    _check(style=style, content=content)
-    ours, theirs = luminance(style), luminance(content)
-    dims = (1, 2, 3)
-    mean, target_mean = ours.mean(dims, keepdim=True), theirs.mean(dims, keepdim=True)
-    deviation = ours.std(dims, correction=0, keepdim=True).clamp_min(_NOISE**0.5)
-    gain = theirs.std(dims, correction=0, keepdim=True) / deviation
-    return (gain * (ours - mean) + target_mean).clamp(0, 1).expand(-1, 3, -1, -1).contiguous()
+    _check(style=style[:, :3], content=content[:, :3])
+    (colors, *alpha), (theirs, *other) = style.split(3, dim=1), content.split(3, dim=1)
+    ours, theirs = luminance(colors), luminance(theirs)
+    (mean, deviation), (target_mean, target_deviation) = _spread(ours, *alpha), _spread(theirs, *other)
+    gain = target_deviation / deviation.clamp_min(_NOISE**0.5)
+    gray = (gain * (ours - mean) + target_mean).clamp(0, 1).expand(-1, 3, -1, -1)
+    return torch.cat([gray, *alpha], dim=1)
+
+
+def chroma_noise(image: Tensor) -> float:
+    """Energy of the finest chroma of (1, 3, H, W) in [0, 1]: its mean square above half of Nyquist's frequency.
+
+    Chroma is the color less its luminance. A picture has more than its painting where it has colored speckle.
+    """
+    chroma = (image - luminance(image)).double()
+    height, width = chroma.shape[-2:]
+    down, across = torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)
+    waves = torch.fft.fft2(chroma, norm="ortho").abs().square() * ((down.square() + across.square()).sqrt() > 0.25)
+    return waves.sum().item() / chroma.numel()
 
 
 def _check(**images: Tensor) -> None:
@@ -106,11 +125,25 @@ def _check(**images: Tensor) -> None:
 
 
 def _moments(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B, 3, 1) and covariance (B, 3, 3) of the colors, in float64 on the CPU."""
-    colors = image.detach().cpu().double().flatten(2)
+    """Mean (B, 3, 1) and covariance (B, 3, 3) of the colors, weighed by alpha, in float64 on the CPU."""
+    colors, *alpha = image.detach().cpu().double().flatten(2).split(3, dim=1)
+    if alpha:
+        share = alpha[0] / alpha[0].sum(dim=2, keepdim=True).clamp_min(TINY)
+        mean = (colors * share).sum(dim=2, keepdim=True)
+        return mean, ((colors - mean) * share) @ (colors - mean).mT
     mean = colors.mean(dim=2, keepdim=True)
     centered = colors - mean
     return mean, centered @ centered.mT / colors.shape[2]
+
+
+def _spread(gray: Tensor, alpha: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, 1, 1, 1) of (B, 1, H, W), weighed by alpha if there is one."""
+    dims = (1, 2, 3)
+    if alpha is None:
+        return gray.mean(dims, keepdim=True), gray.std(dims, correction=0, keepdim=True)
+    share = alpha / alpha.sum(dims, keepdim=True).clamp_min(TINY)
+    mean = (gray * share).sum(dims, keepdim=True)
+    return mean, ((gray - mean).square() * share).sum(dims, keepdim=True).sqrt()
 
 
 def _root(covariance: Tensor, inverse: bool = False) -> Tensor:

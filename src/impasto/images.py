@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ MAX_PIXELS = Settings.max_pixels
 Source = str | os.PathLike[str] | Image.Image | Tensor | NDArray[Any]
 
 _STRIP = 256  # Rows that are rounded at a time.
+_ROUNDING = 2.5 / 255  # How far the channels of a gray pixel of a JPEG are from each other.
 _SLACK = 1e-3  # How far rounding may take a tensor out of [0, 1].
 
 
@@ -52,6 +53,29 @@ class Picture:
     name: str
     sha256: str
     notices: tuple[str, ...] = ()
+
+    @property
+    def planes(self) -> Tensor:
+        """The picture, (1, 4, H, W) with its alpha channel last, or (1, 3, H, W) where nothing is transparent."""
+        if self.alpha is None or bool((self.alpha == 1).all()):
+            return self.tensor
+        return torch.cat([self.tensor, self.alpha], dim=1)
+
+    def with_planes(self, planes: Tensor) -> Picture:
+        """The same picture with other :attr:`planes`, such as smaller ones."""
+        tensor, alpha = split_alpha(planes)
+        return replace(self, tensor=tensor, alpha=self.alpha if alpha is None else alpha)
+
+    @property
+    def gray(self) -> bool:
+        """Whether it has no colors, but for what a file's rounding leaves."""
+        low, high = self.tensor.aminmax(dim=1)
+        return bool((high - low).max() <= _ROUNDING)
+
+
+def split_alpha(planes: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Colors (1, 3, H, W) and alpha channel (1, 1, H, W), if there is one, of :attr:`Picture.planes`."""
+    return planes[:, :3], planes[:, 3:] if planes.shape[1] > 3 else None
 
 
 def listed(styles: Source | Sequence[Source]) -> list[Source]:

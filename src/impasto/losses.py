@@ -178,6 +178,28 @@ def style_share(output: Mapping[str, Tensor], content: Mapping[str, Tensor], sty
     return torch.stack(shares).mean()
 
 
+def leak(output: Tensor, content: Tensor, style: Tensor) -> Tensor:
+    """How much of the painting's composition came along: 0 for a texture without a place, 1 for the painting itself.
+
+    A scalar of the maps (1, N, H, W) of a deep layer, those of the painting stretched to the output's shape. With
+    p(X) = 1 − d(X, S) / d(X, S mirrored), where d is the mean squared difference and the painting is mirrored left to
+    right, top to bottom and both, it is (p(output) − p(content)) / (1 − p(content)). Below 0 the output resembles the
+    mirrored painting more than the photograph does.
+    """
+
+    def nearness(maps: Tensor) -> Tensor:
+        here, *mirrored = ((maps - copy).square().mean() for copy in mirrored_copies(style))
+        return 1 - here / torch.stack(mirrored).mean().clamp_min(SMALLEST_ENERGY)
+
+    before = nearness(content)
+    return (nearness(output) - before) / (1 - before).clamp_min(SMALLEST_ENERGY)
+
+
+def mirrored_copies(maps: Tensor) -> list[Tensor]:
+    """``maps`` (..., H, W), mirrored left to right, top to bottom, and both."""
+    return [maps, maps.flip(-1), maps.flip(-2), maps.flip(-2, -1)]
+
+
 def total_loss(
     content: Tensor, style: Tensor, content_weight: float, normalization: Normalization = "relative"
 ) -> Tensor:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from impasto.color import chroma_noise
 from impasto.features import load_extractor
-from impasto.images import MAX_PIXELS, Source, listed, load_image, resize
+from impasto.images import MAX_PIXELS, Source, listed, load_image, resize, split_alpha
 from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
-from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, style_share, total_loss
+from impasto.losses import blend_grams, content_loss, leak, style_loss, style_share, total_loss
 from impasto.machine import own_torch
-from impasto.refine.pyramid import fit_style
+from impasto.refine.pyramid import fit_style, size_of
+from impasto.refine.terms import alpha_at, gram_share, masked
 from impasto.settings import Settings
+from impasto.tiles import whole
+
+LAYERS = [CONTENT_LAYER, *STYLE_LAYERS]
+#: Chroma noise that comes of rounding to 8 bits: the least that a painting counts as having.
+ROUNDING = 1 / 12 / 255**2
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class Measurement:
         total_loss: λ · content + style, which :func:`impasto.stylize` minimizes.
         style_share: :func:`impasto.losses.style_share`; 1 for the untouched photograph, 0 for the painting.
         content_error: ‖F − F_content‖² / ‖F_content‖² at relu4_2.
+        leak: :func:`impasto.losses.leak` at relu4_2; 0 where the painting's composition did not come along.
+        chroma_noise: :func:`impasto.color.chroma_noise` over that of the painting; above 1, colored speckle.
         ssim: structural similarity to the photograph, at most 1 (Wang et al. 2004).
         extractor: what measured.
     """
@@ -36,6 +45,8 @@ class Measurement:
     total_loss: float
     style_share: float
     content_error: float
+    leak: float
+    chroma_noise: float
     ssim: float
     extractor: str
 
@@ -74,36 +85,56 @@ def measure(
     shares = settings.shares(len(paintings))
     with own_torch(threads), torch.no_grad():
         picture, photograph, *others = (
-            load_image(source, max_pixels=max_pixels, role=role).tensor
+            load_image(source, max_pixels=max_pixels, role=role).planes
             for source, role in [(output, "output"), (content, "content"), *((style, "style") for style in paintings)]
         )
         return _measure(settings, shares, picture, photograph, others)
 
 
 def _measure(
-    settings: Settings, shares: Sequence[float], picture: Tensor, photograph: Tensor, styles: Sequence[Tensor]
+    settings: Settings, shares: Sequence[float], output: Tensor, photograph: Tensor, styles: Sequence[Tensor]
 ) -> Measurement:
     from kornia.metrics import ssim  # Takes a third of a second to import.
 
     network = load_extractor(settings.extractor)
-    photograph = resize(photograph, (picture.shape[-2], picture.shape[-1]))
-    layers = [CONTENT_LAYER, *STYLE_LAYERS]
-    smallest = network.smallest_side(layers)
-    at_output, at_content = network(picture, layers), network(photograph, layers)
-    at_styles = [network(fit_style(style, max(picture.shape[-2:]), smallest), STYLE_LAYERS) for style in styles]
-    painted, untouched, *grams = (
-        {layer: gram_matrix(maps[layer]).double() for layer in STYLE_LAYERS}
-        for maps in (at_output, at_content, *at_styles)
-    )
+    picture, size = output[:, :3], size_of(output)
+    photograph = resize(photograph, size)
+    content, alpha = split_alpha(photograph)
+    smallest = network.smallest_side(LAYERS)
+    paintings = [fit_style(style, max(size), smallest) for style in styles]
+    at_output, at_content = network(picture, LAYERS), network(content, LAYERS)
+    painted, untouched = (_grams(maps, alpha) for maps in (at_output, at_content))
+    grams = [_grams(network(style[:, :3], STYLE_LAYERS), split_alpha(style)[1]) for style in paintings]
     targets = {layer: blend_grams([gram[layer] for gram in grams], list(shares)) for layer in STYLE_LAYERS}
-    content_term = content_loss(at_output[CONTENT_LAYER].double(), at_content[CONTENT_LAYER].double())
+    seen, wanted = (_weighed(maps[CONTENT_LAYER], alpha, CONTENT_LAYER) for maps in (at_output, at_content))
+    content_term = content_loss(seen, wanted)
     style_term = torch.stack([style_loss(painted[layer], target) for layer, target in targets.items()]).mean()
+    stretched = (network(resize(style[:, :3], size), [CONTENT_LAYER])[CONTENT_LAYER] for style in styles)
+    leaks = [leak(at_output[CONTENT_LAYER], at_content[CONTENT_LAYER], maps) for maps in stretched]
+    noises = [chroma_noise(style[:, :3]) for style in paintings]
     return Measurement(
         content_loss=content_term.item(),
         style_loss=style_term.item(),
         total_loss=total_loss(content_term, style_term, settings.content_weight).item(),
         style_share=style_share(painted, untouched, targets).item(),
         content_error=content_term.item(),
-        ssim=ssim(picture, photograph, window_size=11).mean().item(),
+        leak=_mean(leaks, shares),
+        chroma_noise=chroma_noise(picture) / max(_mean(noises, shares), ROUNDING),
+        ssim=ssim(picture, content, window_size=11).mean().item(),
         extractor=network.name,
     )
+
+
+def _grams(maps: Mapping[str, Tensor], alpha: Tensor | None) -> dict[str, Tensor]:
+    """The Gram matrices of the style's layers, of what is not transparent."""
+    masks = {layer: None if alpha is None else alpha_at(alpha, layer) for layer in STYLE_LAYERS}
+    return {layer: gram_share(maps[layer], whole(*size_of(maps[layer])), masks[layer]).double() for layer in masks}
+
+
+def _weighed(maps: Tensor, alpha: Tensor | None, layer: str) -> Tensor:
+    """Maps whose squares count as much as their positions are visible."""
+    return (maps if alpha is None else masked(maps, alpha_at(alpha, layer), whole(*size_of(maps)))).double()
+
+
+def _mean(values: Sequence[float | Tensor], shares: Sequence[float]) -> float:
+    return sum(share * float(value) for share, value in zip(shares, values, strict=True))

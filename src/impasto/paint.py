@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto import __version__
-from impasto.color import match_color, match_luminance, preserve_color
+from impasto.color import luminance, match_color, match_luminance, preserve_color
 from impasto.errors import ImpastoError
 from impasto.features import load_extractor
 from impasto.features.extractor import Extractor
@@ -139,7 +139,9 @@ def finish(run: Run, image: Tensor) -> Painting:
     photograph = fit(run.photograph.tensor, run.settings.size)
     size = photograph.shape[-2], photograph.shape[-1]
     image = resize(image.detach().cpu(), size)  # Smaller where it was stopped before the last scale.
-    if run.settings.preserve_color == "luminance":
+    if run.gray:
+        image = luminance(image).expand_as(image)
+    elif run.settings.preserve_color == "luminance":
         parts = zip(image.split(COLOR_ROWS, -2), photograph.split(COLOR_ROWS, -2), strict=True)
         image = torch.cat([preserve_color(*rows) for rows in parts], -2)
     alpha = None if run.photograph.alpha is None else resize(run.photograph.alpha, size)
@@ -159,6 +161,7 @@ class _Run:
         notices: plain lines worth telling.
         losses: a record for each step of a refinement.
         seconds: spent so far.
+        gray: whether photograph and paintings have no colors; then the picture gets none.
     """
 
     settings: Settings
@@ -169,12 +172,15 @@ class _Run:
     notices: list[str] = field(default_factory=list)
     losses: list[Progress] = field(default_factory=list)
     seconds: float = 0.0
+    gray: bool = False
 
     def _paintings(self) -> Iterator[Picture]:
         """Read the paintings, one after the other."""
         self.notices += self.photograph.notices
+        self.gray = self.photograph.gray
         for source in self.styles:
             picture = load_image(source, max_pixels=self.settings.max_pixels, role="style")
+            self.gray &= picture.gray
             self.read.append(_input(picture))
             self.notices += picture.notices
             yield picture
@@ -212,10 +218,10 @@ class OnePass(_Run):
         size, colors = self.settings.size, self.settings.preserve_color
         codes = []
         for picture in self._paintings():
-            colored = style_colors(picture.tensor, self.photograph.tensor, colors)
+            colored = style_colors(picture.planes, self.photograph.planes, colors)
             codes.append(encode(self.painter, fit_style(colored, size, MULTIPLE)))
             del picture, colored
-        self.photograph = replace(self.photograph, tensor=fit(self.photograph.tensor, size))
+        self.photograph = self.photograph.with_planes(fit(self.photograph.planes, size))
 
         def after_tile(done: int, tiles: int) -> None:
             if done == 1:
@@ -224,7 +230,7 @@ class OnePass(_Run):
 
         style = blend(codes, self.settings.shares(len(codes)))
         seed, strength = self.settings.seed, self.settings.strength
-        image = one_pass(self.painter, self.photograph.tensor, style, strength, seed=seed, after_tile=after_tile)
+        image = one_pass(self.painter, self.photograph.planes, style, strength, seed=seed, after_tile=after_tile)
         self.seconds = time.monotonic() - self.began
         return image
 
@@ -278,12 +284,12 @@ class Refinement(_Run):
         """Descend through the scales; ``report`` may return True to stop."""
         keep_freed_memory()
         recipe, device = self.recipe().to_json(), self.settings.device
-        content = self.photograph.tensor.to(device)
-        palette = self.photograph.tensor
+        content = self.photograph.planes.to(device)
+        palette = self.photograph.planes
         if self.budget is not None and max(palette.shape[-2:]) > COLOR_SIZE:
             palette = fit(palette, COLOR_SIZE)
         colors = self.settings.preserve_color
-        styles = [style_colors(picture.tensor, palette, colors).to(device) for picture in self.pictures]
+        styles = [style_colors(picture.planes, palette, colors).to(device) for picture in self.pictures]
         del palette
         self.pictures.clear()
         position = Position()
@@ -307,7 +313,7 @@ class Refinement(_Run):
 
         start = self._start(content, styles)
         try:
-            descent = partial(descend, budget=self.budget, position=position, after_step=after_step)
+            descent = partial(descend, budget=self.budget, position=position, after_step=after_step, gray=self.gray)
             return descent(content, styles, self.extractor, self.settings, self.scales, start)
         except KeyboardInterrupt:
             keep()
@@ -376,7 +382,7 @@ class Refinement(_Run):
             return lambda size: given.tensor.to(content.device)
         if chosen.init == "noise":
             return noise
-        return lambda size: styles[0] if chosen.init == "style" else content
+        return lambda size: (styles[0] if chosen.init == "style" else content)[:, :3]
 
     def _network_start(
         self, model: Model, content: Tensor, styles: Sequence[Tensor]

@@ -25,6 +25,8 @@ def test_a_line_each(run: Run, folder: Path) -> None:
         f"total loss     {found.total_loss:.6g}",
         f"style share    {found.style_share:.6g}",
         f"content error  {found.content_error:.6g}",
+        f"leak           {found.leak:.6g}",
+        f"chroma noise   {found.chroma_noise:.6g}",
         f"SSIM           {found.ssim:.6g}",
     ]
     assert result.err == "impasto: measured with compact; figures of VGG-19 are the ones that count\n"

@@ -78,3 +78,25 @@ def test_a_blend_of_styles(painter: TorchPainter) -> None:
         torch.testing.assert_close(found, wanted)
     for found, wanted in zip(numbers(blend(codes[:1], (1.0,))), numbers(codes[0]), strict=True):
         assert torch.equal(found, wanted)
+
+
+def test_what_is_transparent_counts_for_nothing(painter: TorchPainter) -> None:
+    """The code is that of the visible part, but for what the network sees across its edge; in tiles it is the same."""
+    image, other = picture(320, 320), picture(320, 320, seed=1)
+    alpha = torch.zeros(1, 1, 320, 320)
+    alpha[..., :160] = 1
+    both = torch.cat([image[..., :160], other[..., 160:]], 3)
+    found = encode(painter, torch.cat([both, alpha], 1))
+    alone = painter.encode(image[..., :160])
+    torch.testing.assert_close(found.color.mean, alone.color.mean, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.color.covariance, alone.color.covariance, rtol=1e-4, atol=1e-6)
+    blind = painter.encode(both)
+    near, far = ((code.features.mean - alone.features.mean).abs().mean() for code in (found, blind))
+    assert near < 0.5 * far
+    tiled = encode(painter, torch.cat([both, alpha], 1), 64)
+    for part, wanted in zip(numbers(tiled), numbers(found), strict=True):
+        torch.testing.assert_close(part, wanted, rtol=1e-4, atol=1e-5)
+    style = painter.encode(picture(90, 60, seed=1))
+    painted = one_pass(painter, torch.cat([both, alpha], 1), style)
+    assert painted.shape == (1, 3, 320, 320)
+    assert not torch.equal(painted, one_pass(painter, both, style))

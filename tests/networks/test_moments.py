@@ -31,6 +31,16 @@ def test_moments_are_those_of_the_positions() -> None:
         torch.testing.assert_close(found.covariance[row], torch.cov(vectors, correction=0))
 
 
+def test_weights_say_how_much_a_position_counts() -> None:
+    """Whole numbers stand for as many positions; zeros leave out what may be anything; no weight at all is no error."""
+    features = torch.randn(1, 4, 2, 3, generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([[2.0, 0.0, 1.0], [1.0, 3.0, 0.0]]).view(1, 1, 2, 3)
+    repeated = features.flatten(2).repeat_interleave(weights.long().flatten(), dim=2)[..., None]
+    for found, expected in zip(moments(features, weights), moments(repeated), strict=True):
+        torch.testing.assert_close(found, expected)
+    assert all(torch.isfinite(part).all() for part in moments(features, torch.zeros(1, 1, 2, 3)))
+
+
 def test_mixed_precision_does_not_reach_them() -> None:
     features = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", dtype=torch.bfloat16):

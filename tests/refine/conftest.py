@@ -39,7 +39,12 @@ def objective(
 ) -> Objective:
     """What a picture at once descends on."""
     chosen = Settings.check(settings)
-    return Objective.of(chosen, content, styles, Whole(extractor, bf16=bf16), area=area)
+    return Objective.of(chosen, content, shared_out(chosen, styles), Whole(extractor, bf16=bf16), area=area)
+
+
+def shared_out(settings: Settings, styles: Sequence[Tensor]) -> list[tuple[Tensor, float]]:
+    """Paintings with what each counts."""
+    return list(zip(styles, settings.shares(len(styles)), strict=True))
 
 
 def narrow_compact() -> Compact:

@@ -44,7 +44,7 @@ def run(pair: tuple[Tensor, Tensor], extractor: Extractor, algorithm: str, posit
 
 
 @pytest.mark.parametrize("algorithm", ["adam", "lbfgs"])
-@pytest.mark.parametrize("look", [1, 2, 3, 4], ids=["photograph", "painting", "first step", "second step"])
+@pytest.mark.parametrize("look", [1, 2, 6, 7], ids=["photograph", "painting", "first step", "second step"])
 @pytest.mark.parametrize("scale", [0, 1], ids=["coarse", "fine"])
 def test_interrupted_anywhere_the_checkpoint_says_one_state(
     tiny: Extractor, pair: tuple[Tensor, Tensor], tmp_path: Path, algorithm: str, look: int, scale: int
@@ -54,7 +54,7 @@ def test_interrupted_anywhere_the_checkpoint_says_one_state(
     position = Position()
     with pytest.raises(KeyboardInterrupt):
         run(pair, Interrupted(tiny, SCALES[scale].longest, look), algorithm, position)
-    done = (0 if scale == 0 else SCALES[0].steps) + max(0, look - 3)
+    done = (0 if scale == 0 else SCALES[0].steps) + max(0, look - 6)
     assert len(position.losses) == len(position.times) == done
     write_checkpoint(tmp_path / "run", position, "{}")
     assert (tmp_path / "run").exists() == (done > 0)

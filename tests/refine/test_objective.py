@@ -9,11 +9,12 @@ from torch import Tensor
 
 from impasto.features.compact import Compact
 from impasto.features.extractor import Extractor
+from impasto.features.typical import typical
 from impasto.files.shipped import shipped
 from impasto.layers import STYLE_LAYERS
 from impasto.losses import content_loss, gram_matrix, style_loss, total_loss, total_variation
 from impasto.refine.budget import Tiling
-from impasto.refine.objective import Losses, Objective, View, Whole
+from impasto.refine.objective import LEAST_CONTENT, LEAST_STYLE, Losses, Objective, View, Whole
 from impasto.refine.terms import PIXELS, Gram, Term, TotalVariation
 from impasto.refine.tiled import Tiled
 from impasto.tiles import Tile
@@ -203,3 +204,61 @@ class TestNewTerms:
 
 
 FACTORS = {"mean": 1.0, "total variation": 1.0}
+
+
+def with_alpha(picture: Tensor, visible: slice, hidden: Tensor) -> Tensor:
+    """The picture with an alpha channel that shows some columns; under the others lies something else."""
+    alpha = torch.zeros_like(picture[:, :1])
+    alpha[..., visible] = 1
+    return torch.cat([torch.where(alpha > 0, picture, hidden), alpha], dim=1)
+
+
+class TestTransparency:
+    def test_opaque_is_as_without(self, tiny: Extractor, pair: tuple[Tensor, Tensor]) -> None:
+        content, style = pair
+        output = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
+        opaque = [torch.cat([picture, torch.ones_like(picture[:, :1])], 1) for picture in pair]
+        gradient, losses = objective(tiny, content, [style])(output)
+        found, same = objective(tiny, opaque[0], [opaque[1]])(output)
+        assert same.terms == pytest.approx(losses.terms, rel=1e-5)
+        torch.testing.assert_close(found, gradient, rtol=1e-3, atol=1e-4 * gradient.abs().max().item())
+
+    def test_what_nobody_sees_pulls_at_nothing(self, tiny: Extractor, pair: tuple[Tensor, Tensor]) -> None:
+        """No gradient where the photograph is transparent, beyond what the extractor sees across its edge."""
+        content, style = pair
+        cut_out = with_alpha(content, slice(0, 16), torch.rand(content.shape))
+        output = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
+        layers = {"content_layers": {"relu1_1": 1.0}, "style_layers": {"relu1_1": 0.5, "relu2_1": 0.5}}
+        gradient, _ = objective(tiny, cut_out, [style], **layers)(output)
+        assert gradient[..., :16].abs().min() > 0
+        assert gradient[..., 24:].abs().max() == 0
+
+    def test_a_painting_with_transparent_margins_is_the_painting(
+        self, tiny: Extractor, pair: tuple[Tensor, Tensor]
+    ) -> None:
+        content, style = pair
+        margin = style.mean((2, 3), keepdim=True).expand_as(style)
+        framed = torch.cat([style, margin], 3)
+        shown = with_alpha(framed, slice(0, style.shape[3]), framed)
+        plain, weighed, blind = (
+            objective(tiny, content, [painting])(content)[1].terms["style"] for painting in (style, shown, framed)
+        )
+        assert abs(weighed - plain) < 0.2 * abs(blind - plain)
+
+
+@pytest.mark.parametrize("contrast", [1.0, 0.1, 0.01, 0.0])
+def test_in_fog_content_does_not_count_for_more(tiny: Extractor, pair: tuple[Tensor, Tensor], contrast: float) -> None:
+    """Nor does a style: without a limit both terms, over energies of nearly nothing, would be without bounds."""
+    content, style = (0.5 + contrast * (picture - 0.5) for picture in pair)
+    output = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
+    terms = objective(tiny, content, [style])(output)[1].terms
+    usual = typical(tiny, ["relu4_2", *STYLE_LAYERS])
+    maps, target = (tiny(picture, ["relu4_2"])["relu4_2"] for picture in (output, content))
+    energy = max(target.square().sum().item(), LEAST_CONTENT * usual["relu4_2"].maps * target[0, 0].numel())
+    assert terms["content"] == pytest.approx((maps - target).square().sum().item() / energy, rel=1e-5)
+    wanted = 0.0
+    for layer in STYLE_LAYERS:
+        seen, goal = (gram_matrix(tiny(picture, [layer])[layer]) for picture in (output, style))
+        energy = max(goal.square().sum().item(), LEAST_STYLE * usual[layer].gram)
+        wanted += 0.2 * (seen - goal).square().sum().item() / energy
+    assert terms["style"] == pytest.approx(wanted, rel=1e-5)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.refine.pyramid import carry_over, default_steps, enlarge, fit, fit_style, hybrid_plan, plan
+from impasto.color import luminance
+from impasto.refine.pyramid import brushwork, carry_over, default_steps, enlarge, fit, fit_style, hybrid_plan, plan
 
 
 def test_the_default_plan() -> None:
@@ -73,12 +75,26 @@ def test_fit() -> None:
 
 
 class TestEnlarge:
-    def test_an_untouched_photograph_becomes_the_larger_photograph(
-        self, pair: tuple[torch.Tensor, torch.Tensor]
-    ) -> None:
-        content, _ = pair
+    def test_a_gray_photograph_becomes_the_larger_photograph(self, pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+        content = luminance(pair[0]).expand_as(pair[0])
         coarse = fit(content, 32)
         torch.testing.assert_close(enlarge(coarse, coarse, content, detail=1.0), content, rtol=0, atol=1e-6)
+
+    def test_colors_are_the_paints(self, pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+        """Only light and dark come from the photograph."""
+        content, coarse = pair[0], torch.full((1, 3, 24, 32), 0.5)
+        drawn = enlarge(coarse, fit(content, 32), content, detail=0.2)
+        assert (drawn - 0.5).abs().max() > 0.01
+        torch.testing.assert_close(drawn, drawn[:, :1].expand_as(drawn), rtol=0, atol=1e-6)
+
+    def test_nothing_stands_out_by_more_than_the_limit(self, pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+        content, coarse = pair[0], torch.full((1, 3, 24, 32), 0.5)
+        plain, limited, nothing = (
+            (enlarge(coarse, fit(content, 32), content, 1.0, limit) - 0.5).abs().max() for limit in (math.inf, 0.02, 0)
+        )
+        assert plain > 0.05
+        assert 0.019 < limited < 0.02001
+        assert nothing < 1e-6
 
     def test_without_detail_it_is_only_resized(self, pair: tuple[torch.Tensor, torch.Tensor]) -> None:
         content, _ = pair
@@ -100,6 +116,14 @@ class TestEnlarge:
         larger = enlarge(torch.ones(1, 3, 16, 16), fit(content, 16), content, detail=1.0)
         assert larger.min() >= 0
         assert larger.max() <= 1
+
+
+def test_brushwork_is_what_is_new_at_a_scale() -> None:
+    """Of a checkerboard of single pixels all, of a plain ground nothing; alpha plays no part."""
+    checkerboard = ((torch.arange(32)[:, None] + torch.arange(32)) % 2 * 0.4 + 0.3).expand(1, 3, 32, 32)
+    assert brushwork(checkerboard, 32) == pytest.approx(0.2, rel=0.02)
+    assert brushwork(torch.full((1, 3, 32, 32), 0.7), 32) == pytest.approx(0, abs=1e-6)
+    assert brushwork(torch.cat([checkerboard, torch.rand(1, 1, 32, 32)], 1), 32) == brushwork(checkerboard, 32)
 
 
 def test_carry_over_keeps_a_constant() -> None:

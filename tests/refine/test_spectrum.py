@@ -8,15 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from impasto.color import chroma_noise
 from impasto.refine.optimizer import State, lbfgs
 from impasto.refine.space import IN_MEMORY, Space
-from impasto.refine.spectrum import LIMITS, MEMORY, RINGS, accumulate, precondition
+from impasto.refine.spectrum import LIMITS, MEMORY, RINGS, accumulate, precondition, unknown
 
 LIMIT = LIMITS["relative"]
 
 
 def noise(height: int = 16, width: int = 24, seed: int = 0) -> Tensor:
     return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def gray(image: Tensor) -> Tensor:
+    """The brightness axis alone."""
+    return image.mean(dim=1, keepdim=True).expand_as(image)
 
 
 def dot(a: Tensor, b: Tensor) -> float:
@@ -58,9 +64,20 @@ def test_coarse_and_fine_patterns_are_kept_apart() -> None:
 
 
 def test_equal_curvature_everywhere_is_a_plain_factor() -> None:
-    s, gradient = noise(), noise(seed=1)
+    s, gradient = gray(noise()), gray(noise(seed=1))
     found = precondition(gradient, accumulate(None, s, 5 * s), dot(s, 5 * s), LIMIT)
     torch.testing.assert_close(found, gradient / 5, rtol=1e-4, atol=1e-5)
+
+
+def test_the_finest_color_is_left_out() -> None:
+    """Neither where curvatures are known nor where nothing is; of brightness nothing is lost."""
+    s = noise()
+    plain = precondition(s, unknown(2 * dot(s, s), s.device), dot(s, s), LIMIT)
+    torch.testing.assert_close(gray(plain), gray(s) / 2, rtol=1e-3, atol=1e-4)
+    for found in (plain, precondition(s, accumulate(None, s, s), dot(s, s), LIMIT)):
+        assert chroma_noise(0.5 + 0.01 * found) < 0.05 * chroma_noise(0.5 + 0.01 * s)
+        ratio = dot(gray(found), gray(s)) / dot(gray(s), gray(s))
+        torch.testing.assert_close(gray(found), ratio * gray(s), rtol=1e-3, atol=1e-3)
 
 
 def test_the_scale_is_the_one_that_lbfgs_expects() -> None:
@@ -87,12 +104,12 @@ def test_rings_that_no_step_touched_do_no_harm() -> None:
     wave = torch.cos(2 * math.pi * torch.arange(32) / 32).expand(1, 3, 32, 32)
     found = precondition(noise(32, 32), accumulate(None, wave, 3 * wave), dot(wave, 3 * wave), LIMIT)
     assert torch.isfinite(found).all()
-    torch.testing.assert_close(found, noise(32, 32) / 3, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(gray(found), gray(noise(32, 32)) / 3, rtol=1e-3, atol=1e-4)
 
 
 def test_it_pays_where_fine_patterns_are_more_curved_than_coarse_ones() -> None:
     """A loss whose curvature grows with the frequency, as that of a painting does: nearer in as many steps."""
-    goal = 0.3 + 0.4 * torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    goal = 0.3 + 0.4 * torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(2)).expand(1, 3, 32, 32)
     down, across = torch.fft.fftfreq(32)[:, None], torch.fft.rfftfreq(32)
     curvature = 1 + 3000 * (down.square() + across.square())
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.losses import gram_matrix, total_variation
 from impasto.refine import terms
 from impasto.refine.shelf import StoredMaps
-from impasto.refine.terms import PIXELS, Content, Gram, Term, TotalVariation, gram_share
+from impasto.refine.terms import PIXELS, Content, Gram, Term, TotalVariation, alpha_at, gram_share
 from impasto.tiles import Tile, whole
 
 CHANNELS, HEIGHT, WIDTH = 3, 11, 14
@@ -73,6 +73,14 @@ CASES = {
     "gram, as in the article": Case(
         lambda like: Gram("relu1_1", 1.0, STYLE.to(like), "gatys", channels=8),
         lambda: (ROWS @ ROWS.T / ROWS.shape[1] - STYLE[0]).square().sum() / (4 * 8**2),
+    ),
+    "gram with a least energy": Case(
+        lambda like: Gram("relu1_1", 1.0, STYLE.to(like), least=50.0),
+        lambda: (ROWS @ ROWS.T / ROWS.shape[1] - STYLE[0]).square().sum() / 50.0,
+    ),
+    "content under a mask": Case(
+        lambda like: Content("relu4_2", 1.0, TARGET.to(like), 4.0, mask=MASKS[:1].to(like)),
+        lambda: (MASKS[0] * (MAPS - TARGET).square()).sum() / 4.0,
     ),
     "gram with a metric": Case(
         lambda like: Gram("relu1_1", 1.0, STYLE.to(like), metric=METRIC.to(like)),
@@ -212,3 +220,12 @@ class TestMasks:
 
 def test_total_variation_is_the_metrics() -> None:
     assert loss(TotalVariation(), MAPS).item() == pytest.approx(total_variation(MAPS).item(), rel=1e-12)
+
+
+def test_alpha_at_a_layer_is_the_mean_of_its_pixels() -> None:
+    alpha = torch.zeros(1, 1, 11, 14)
+    alpha[..., :4, :6] = 1
+    assert torch.equal(alpha_at(alpha, "relu1_1"), alpha)
+    found = alpha_at(alpha, "relu3_1")
+    assert found.shape == (1, 1, 2, 3), "as large as the maps"
+    assert found[0, 0].tolist() == [[1, 0.5, 0], [0, 0, 0]]

@@ -12,16 +12,25 @@ from torch import Tensor
 
 from impasto.features.compact import Compact
 from impasto.features.extractor import Extractor
+from impasto.features.typical import typical
 from impasto.features.vgg19 import VGG19
 from impasto.layers import STYLE_LAYERS
-from impasto.losses import blend_grams, content_loss, gram_matrix, style_loss, total_loss, total_variation
+from impasto.losses import (
+    blend_grams,
+    content_loss,
+    gram_matrix,
+    style_loss,
+    target_energy,
+    total_loss,
+    total_variation,
+)
 from impasto.refine import tiled as module
 from impasto.refine.budget import Tiling
-from impasto.refine.objective import Objective
+from impasto.refine.objective import LEAST_CONTENT, LEAST_STYLE, Objective
 from impasto.refine.tiled import KEPT_FROM, Tiled
 from impasto.settings import Settings
 
-from .conftest import objective
+from .conftest import objective, shared_out
 
 
 def wide_vgg(pooling: str) -> VGG19:
@@ -60,7 +69,7 @@ def tiled(
 ) -> Objective:
     chosen = Settings.check(settings)
     view = Tiled(extractor, Tiling(sides, spare), content.device, bf16=bf16, kept_from=kept_from)
-    return Objective.of(chosen, content, styles, view, area=area)
+    return Objective.of(chosen, content, shared_out(chosen, styles), view, area=area)
 
 
 def by_definition(
@@ -75,7 +84,16 @@ def by_definition(
     seen = [extractor(style, layers) for style in styles]
     content_term = torch.stack(
         [
-            weight * content_loss(maps[layer], target[layer], chosen.normalization)
+            weight
+            * content_loss(
+                maps[layer],
+                target[layer],
+                chosen.normalization,
+                energy=target[layer]
+                .square()
+                .sum()
+                .clamp_min(LEAST_CONTENT * typical(extractor, [layer])[layer].maps * target[layer][0, 0].numel()),
+            )
             for layer, weight in chosen.layers_of_content.items()
         ]
     ).sum()
@@ -87,6 +105,9 @@ def by_definition(
                 blend_grams([gram_matrix(found[layer]) for found in seen], list(shares)),
                 chosen.normalization,
                 channels=extractor.channels(layer),
+                energy=target_energy(
+                    blend_grams([gram_matrix(found[layer]) for found in seen], list(shares))
+                ).clamp_min(LEAST_STYLE * typical(extractor, [layer])[layer].gram),
             )
             for layer, weight in chosen.layers_of_style.items()
         ]

@@ -44,7 +44,7 @@ def test_pixel_gradient_is_that_of_the_refinement() -> None:
     """Of the first of two pictures, whose content and style are the second."""
     extractor = Compact.from_file()
     one, two = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    wanted, _ = Objective.of(Settings(content_weight=1e-3), two, [two], Whole(extractor))(one)
+    wanted, _ = Objective.of(Settings(content_weight=1e-3), two, [(two, 1.0)], Whole(extractor))(one)
     found = pixel_gradient(extractor, torch.cat([one, two]))[:1]
     torch.testing.assert_close(2 * found, wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max().item())
 

@@ -28,7 +28,7 @@ def measure(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure OUT: content, style and total loss, style share, content error, SSIM."""
+    """Measure OUT: content, style and total loss, style share, content error, leak, chroma noise, SSIM."""
     checked = Settings.check(settings)
     checked.check_files()
     check_files(output, content, *style)
@@ -45,6 +45,8 @@ def measure(
         ("total loss", result.total_loss),
         ("style share", result.style_share),
         ("content error", result.content_error),
+        ("leak", result.leak),
+        ("chroma noise", result.chroma_noise),
         ("SSIM", result.ssim),
     ):
         say(f"{label:<13}  {value:.6g}")

@@ -12,7 +12,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from impasto.images import split_alpha
 from impasto.machine import give_memory_back
 from impasto.networks.autoencoder import Code
 from impasto.networks.grain import grain_corner
@@ -48,19 +50,26 @@ class Painter(Protocol):
         """Paint a whole picture, or the tile at ``corner`` (row, column) of one whose code is ``own``."""
 
 
-def encode(painter: Painter, image: Tensor, tile: int = TILE) -> Code:
-    """The code of a picture (1, 3, H, W) of any size, sRGB in [0, 1]: sums over its tiles, each pixel counted once."""
-    if _at_once(image, painter.margin, tile):
-        return painter.encode(image)
+def encode(painter: Painter, planes: Tensor, tile: int = TILE) -> Code:
+    """The code of a picture of any size, sRGB in [0, 1]: sums over its tiles, each pixel counted once.
+
+    ``planes`` are (1, 3, H, W), or (1, 4, H, W) with an alpha channel, which says how much each pixel counts.
+    """
+    if planes.shape[1] == 3 and _at_once(planes, painter.margin, tile):
+        return painter.encode(planes)
     parts: list[list[Moments]] = []
-    counts: list[int] = []
-    height, width = (side + -side % MULTIPLE for side in image.shape[-2:])
+    counts: list[float] = []
+    height, width = (side + -side % MULTIPLE for side in planes.shape[-2:])
     for piece in _tiles(height, width, painter.sight, tile):
-        window = pad(image[(..., *piece.window)])
-        found = [moments(piece.inside(window))]
-        found += [moments(piece.inside(part, scale)) for scale, part in enumerate(painter.features(window))]
+        window, alpha = split_alpha(pad(planes[(..., *piece.window)]))
+        weights = None if alpha is None else piece.inside(alpha)
+        found = [moments(piece.inside(window), weights)]
+        for scale, part in enumerate(painter.features(window)):
+            seen = None if weights is None else F.avg_pool2d(weights, 2**scale)
+            found.append(moments(piece.inside(part, scale), seen))
         parts.append([Moments(*(part.double() for part in pair)) for pair in found])
-        counts.append((piece.rows.stop - piece.rows.start) * (piece.columns.stop - piece.columns.start))
+        pixels = (piece.rows.stop - piece.rows.start) * (piece.columns.stop - piece.columns.start)
+        counts.append(pixels if weights is None else weights.sum().item())
         del window, found
         give_memory_back()
     pooled = [pool_moments(part, counts) for part in zip(*parts, strict=True)]
@@ -92,7 +101,7 @@ def one_pass(
 
     Args:
         painter: paints.
-        content: (1, 3, H, W), sRGB in [0, 1], on the CPU.
+        content: (1, 3, H, W), sRGB in [0, 1], on the CPU, or (1, 4, H, W) with an alpha channel.
         style: the code to paint in.
         strength: from 0, the content, to 1, the style.
         seed: of the grain.
@@ -100,11 +109,13 @@ def one_pass(
         after_tile: is told how many tiles are done, and of how many.
     """
     top, left = grain_corner(seed)
-    if _at_once(content, painter.margin, tile):
-        output = painter.paint(content, style, strength, None, (top, left))
+    planes, (content, alpha) = content, split_alpha(content)
+    small = _at_once(content, painter.margin, tile)
+    own = None if small and alpha is None else encode(painter, planes, tile)
+    if small:
+        output = painter.paint(content, style, strength, own, (top, left))
         after_tile(1, 1)
         return output
-    own = encode(painter, content, tile)
     output = torch.empty_like(content)
     tiles = _tiles(content.shape[-2], content.shape[-1], painter.margin, tile)
     for done, piece in enumerate(tiles, start=1):

@@ -35,18 +35,26 @@ def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
-def moments(features: Tensor) -> Moments:
-    """Mean and covariance over the positions of feature maps (B, C, H, W), in float32."""
+def moments(features: Tensor, weights: Tensor | None = None) -> Moments:
+    """Mean and covariance over the positions of feature maps (B, C, H, W), in float32.
+
+    ``weights`` (B, 1, H, W), at least 0, say how much each position counts: what is transparent counts for nothing.
+    """
     with full_precision(features):
         rows = features.float().flatten(2)
-        mean = rows.mean(2)
+        if weights is None:
+            mean = rows.mean(2)
+            centered = rows - mean[..., None]
+            return Moments(mean, centered @ centered.transpose(-2, -1) / rows.shape[2])
+        share = weights.flatten(2) / weights.sum((2, 3))[..., None].clamp_min(1e-12)
+        mean = (rows * share).sum(2)
         centered = rows - mean[..., None]
-        return Moments(mean, centered @ centered.transpose(-2, -1) / rows.shape[2])
+        return Moments(mean, (centered * share) @ centered.transpose(-2, -1))
 
 
 def pool_moments(parts: Sequence[Moments], counts: Sequence[float]) -> Moments:
     """The moments of a whole from those of its parts, which have ``counts`` positions: for pictures in tiles."""
-    total = sum(counts)
+    total = max(sum(counts), 1e-12)
     weighed = [(count / total, part) for count, part in zip(counts, parts, strict=True)]
     mean = torch.stack([share * part.mean for share, part in weighed]).sum(0)
     second = torch.stack([share * (part.covariance + _square(part.mean)) for share, part in weighed]).sum(0)

@@ -153,7 +153,7 @@ def limited(
         return None, styles, given
     side = budget.extractor.smallest_side(budget.layers)
     styles = [
-        replace(style, tensor=fit_style(style.tensor, size, side)) if max(style.tensor.shape[-2:]) > size else style
+        style.with_planes(fit_style(style.planes, size, side)) if max(style.tensor.shape[-2:]) > size else style
         for style in styles
     ]
     if given is not None and max(given.tensor.shape[-2:]) > size:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from torch import Tensor
 
+from impasto.color import luminance
 from impasto.errors import ImpastoError
 from impasto.features.extractor import Extractor
 from impasto.images import resize
@@ -17,7 +19,8 @@ from impasto.refine.budget import Budget, space_for
 from impasto.refine.checkpoint import Position
 from impasto.refine.objective import Objective, View, Whole
 from impasto.refine.optimizer import State, adam, lbfgs, rate
-from impasto.refine.pyramid import Scale, enlarge, fit, fit_style, size_of
+from impasto.refine.places import by_positions, copies
+from impasto.refine.pyramid import Scale, brushwork, enlarge, fit, fit_style, size_of
 from impasto.refine.space import ON_DISK
 from impasto.refine.spectrum import LIMITS
 from impasto.refine.tiled import Tiled
@@ -26,6 +29,8 @@ from impasto.settings import Settings
 #: Steps after which memory is given back, where there are no tiles: what the optimizer remembers comes to lie in the
 #: room of larger blocks, which then find another place, and the process grows from step to step.
 TIDY = 5
+#: The photograph's finest drawing stands out by so many deviations of the paintings' finest strokes, and hardly more.
+STANDS_OUT = 2.0
 
 
 def descend(
@@ -39,12 +44,13 @@ def descend(
     budget: Budget | None = None,
     position: Position | None = None,
     after_step: Callable[[Position], bool | None] = lambda position: None,
+    gray: bool = False,
 ) -> Tensor:
     """The picture (1, 3, h, w) in [0, 1] after all scales.
 
     Args:
-        content: the photograph (1, 3, H, W) at any size.
-        styles: the paintings, each (1, 3, H', W') at any size.
+        content: the photograph (1, 3, H, W) at any size; or (1, 4, H, W) with an alpha channel.
+        styles: the paintings, each (1, 3, H', W') at any size; likewise.
         extractor: where the features come from.
         settings: what weighs how much, the optimizer and the precision (``bf16``, or else float32).
         scales: from :func:`impasto.refine.pyramid.plan`.
@@ -52,6 +58,7 @@ def descend(
         budget: scales that take more memory are refined in tiles, with the optimizer's memory on the disk.
         position: where to go on; changed in place, from step to step.
         after_step: called after each step; returning True stops the run.
+        gray: whether the picture gets no colors.
 
     Raises:
         ImpastoError: a loss is not a number; or the budget is too small.
@@ -64,10 +71,17 @@ def descend(
         size = size_of(photograph)
         space = space_for(budget, *size)
         if position.state is None:
-            position.state = State(resize(start(size), size))
+            first = resize(start(size), size)
+            position.state = State(luminance(first).expand_as(first).contiguous() if gray else first)
         elif level > position.level:
-            coarse = fit(content, scales[level - 1].longest)
-            larger = enlarge(position.state.image, coarse, photograph, settings.resolved_detail)
+            coarse = fit(content[:, :3], scales[level - 1].longest)
+            larger = enlarge(
+                position.state.image,
+                coarse,
+                photograph[:, :3],
+                settings.resolved_detail,
+                STANDS_OUT * _brushwork(settings, styles, scales[level].longest),
+            )
             position.state = position.state.grown(larger, space)
             position.level, position.step = level, 0
             del coarse, larger
@@ -76,6 +90,8 @@ def descend(
         del photograph
         for step in range(position.step, scales[level].steps):
             gradient, losses = objective(position.state.image)
+            if gray:
+                gradient.copy_(gradient.mean(dim=1, keepdim=True))
             _check_finite(losses.total, len(position.losses) + 1)
             position.state = step_of(position.state, gradient, rate(step, scales[level].steps), space)
             del gradient
@@ -90,6 +106,11 @@ def descend(
     return position.state.image
 
 
+def _brushwork(settings: Settings, styles: Sequence[Tensor], longest: int) -> float:
+    shares = settings.shares(len(styles))
+    return sum(share * brushwork(style, longest) for share, style in zip(shares, styles, strict=True))
+
+
 def _check_finite(loss: float, step: int) -> None:
     if not math.isfinite(loss):
         mend = "take `precision=fp32`, or a smaller `content_weight` or `tv_weight`"
@@ -97,10 +118,15 @@ def _check_finite(loss: float, step: int) -> None:
 
 
 def _objective(settings: Settings, photograph: Tensor, styles: Sequence[Tensor], view: View, area: float) -> Objective:
-    longest = max(size_of(photograph))
-    smallest = view.extractor.smallest_side([*settings.layers_of_content, *settings.layers_of_style])
-    paintings = (fit_style(style, longest, smallest) for style in styles)
-    return Objective.of(settings, photograph, paintings, view, area=area)
+    size, layers = size_of(photograph), settings.layers_of_style
+    smallest = view.extractor.smallest_side([*settings.layers_of_content, *layers])
+    paintings = (
+        (copy, part * share)
+        for style, share in zip(styles, settings.shares(len(styles)), strict=True)
+        for copy, part in copies(fit_style(style, max(size), smallest), photograph)
+    )
+    weighed = replace(settings, style_layers=by_positions(layers, size))
+    return Objective.of(weighed, photograph, paintings, view, area=area)
 
 
 def _view(extractor: Extractor, settings: Settings, photograph: Tensor, budget: Budget | None) -> View:

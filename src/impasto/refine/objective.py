@@ -11,12 +11,18 @@ import torch
 from torch import Tensor
 
 from impasto.features.extractor import Extractor
+from impasto.features.typical import typical
+from impasto.images import split_alpha
 from impasto.losses import RELATIVE_CONTENT_SCALE, blend_grams, target_energy
 from impasto.refine.pyramid import size_of
 from impasto.refine.shelf import StoredMaps
-from impasto.refine.terms import PIXELS, STYLES, Content, Term, TotalVariation
+from impasto.refine.terms import PIXELS, STYLES, Content, Term, TotalVariation, alpha_at, masked
 from impasto.settings import Settings
 from impasto.tiles import Tile, whole
+
+#: Relative losses divide by the energy of their target, but by no less than this share of a typical photograph's: of
+#: its maps, and of its Gram matrices. In fog there is far less, and such a photograph would come back unpainted.
+LEAST_CONTENT, LEAST_STYLE = 0.2, 0.01
 
 #: Is shown the maps (1, C, h, w) of a tile of a layer, in the precision of losses.
 Look = Callable[[str, Tile, Tensor], None]
@@ -55,12 +61,19 @@ class Objective:
 
     @classmethod
     def of(
-        cls, settings: Settings, content: Tensor, styles: Iterable[Tensor], view: View, *, area: float = 1.0
+        cls,
+        settings: Settings,
+        content: Tensor,
+        styles: Iterable[tuple[Tensor, float]],
+        view: View,
+        *,
+        area: float = 1.0,
     ) -> Objective:
         """The objective of Gatys et al. 2015 at one scale, with ``area`` times the pixels of the finished picture.
 
-        ``content`` (1, 3, h, w) is the photograph at this scale. ``styles`` (1, 3, h', w') are the paintings, with the
-        output's longer side, asked for one after the other.
+        ``content`` (1, 3, h, w) is the photograph at this scale. ``styles`` are the paintings (1, 3, h', w'), with the
+        output's longer side, and what each counts, 1 in all; asked for one after the other. All may have an alpha
+        channel as a fourth.
         """
         gatys = settings.normalization == "gatys"
         # The article's content loss is a sum over positions, its style loss a mean: λ would change with the scale.
@@ -69,7 +82,7 @@ class Objective:
             "style": 1.0,
             "total variation": settings.tv_weight,
         }
-        terms: list[Term] = [*_content_terms(settings, content, view), *_style_terms(settings, styles, view)]
+        terms: list[Term] = [*_content_terms(settings, content, view), *_style_terms(settings, content, styles, view)]
         if settings.tv_weight:
             terms.append(TotalVariation())
         return cls(terms, factors, view)
@@ -139,30 +152,65 @@ def add_share(sums: dict[Any, Tensor], key: str | int, share: Tensor) -> None:
 def _content_terms(settings: Settings, content: Tensor, view: View) -> list[Term]:
     weights = settings.layers_of_content
     metrics = {layer: view.extractor.metric(layer) for layer in weights}
+    colors, alpha = split_alpha(content)
+    masks = {layer: None if alpha is None else alpha_at(alpha, layer) for layer in weights}
+    usual = typical(view.extractor, weights)
     kept: dict[str, Tensor | StoredMaps] = {}
     energies = dict.fromkeys(weights, 0.0)
+    positions = dict.fromkeys(weights, 0.0)
 
     def look(layer: str, tile: Tile, maps: Tensor) -> None:
         kept[layer] = view.keep(kept.get(layer), tile, maps)
-        energies[layer] += target_energy(maps, metrics[layer]).item()
+        mask = masks[layer]
+        energies[layer] += target_energy(maps if mask is None else masked(maps, mask, tile), metrics[layer]).item()
+        positions[layer] = tile.size[0] * tile.size[1] if mask is None else mask.sum().item()
 
-    view.show(content, list(weights), look)
+    view.show(colors, list(weights), look)
     return [
-        Content(layer, weight, kept[layer], energies[layer], settings.normalization, metrics[layer])
+        Content(
+            layer,
+            weight,
+            kept[layer],
+            max(energies[layer], LEAST_CONTENT * usual[layer].maps * positions[layer]),
+            settings.normalization,
+            metrics[layer],
+            masks[layer],
+        )
         for layer, weight in weights.items()
     ]
 
 
-def _style_terms(settings: Settings, styles: Iterable[Tensor], view: View) -> list[Term]:
+def _style_terms(settings: Settings, content: Tensor, styles: Iterable[tuple[Tensor, float]], view: View) -> list[Term]:
     weights, extractor, kind = settings.layers_of_style, view.extractor, STYLES[settings.style_loss]
-    grams: dict[str, list[Tensor]] = {layer: [] for layer in weights}
-    for style in styles:
-        sums: dict[str, Tensor] = {}
-        view.show(style, list(weights), lambda layer, tile, maps: add_share(sums, layer, kind.share(maps, tile)))  # noqa: B023
-        for layer, gram in sums.items():
-            grams[layer].append(gram.to(style))
-    targets = {layer: blend_grams(found, list(settings.shares(len(found)))) for layer, found in grams.items()}
+    found: dict[str, list[Tensor]] = {layer: [] for layer in weights}
+    shares: list[float] = []
+    for style, share in styles:
+        shares.append(share)
+        for layer, statistic in _statistics(style, list(weights), view, kind.share).items():
+            found[layer].append(statistic.to(content))
+    targets = {layer: blend_grams(grams, shares) for layer, grams in found.items()}
+    usual, (_, alpha) = typical(extractor, weights), split_alpha(content)
     return [
-        kind(layer, weight, targets[layer], settings.normalization, extractor.channels(layer), extractor.metric(layer))
+        kind(
+            layer,
+            weight,
+            targets[layer],
+            settings.normalization,
+            extractor.channels(layer),
+            extractor.metric(layer),
+            None if alpha is None else alpha_at(alpha, layer),
+            LEAST_STYLE * usual[layer].gram,
+        )
         for layer, weight in weights.items()
     ]
+
+
+def _statistics(
+    style: Tensor, layers: list[str], view: View, share: Callable[[Tensor, Tile, Tensor | None], Tensor]
+) -> dict[str, Tensor]:
+    """The statistic of a painting at every layer."""
+    sums: dict[str, Tensor] = {}
+    colors, alpha = split_alpha(style)
+    masks = {layer: None if alpha is None else alpha_at(alpha, layer) for layer in layers}
+    view.show(colors, layers, lambda layer, tile, maps: add_share(sums, layer, share(maps, tile, masks[layer])))
+    return sums

@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from impasto.refine import spectrum
 from impasto.refine.pyramid import size_of
 from impasto.refine.space import IN_MEMORY, Space, Vector
 from impasto.refine.spectrum import LIMITS
@@ -133,11 +134,12 @@ def lbfgs(
     for index in reversed(range(len(curvature))):
         along[index] = space.dot(memory.pairs[index].s, direction) / curvature[index]
         space.add(direction, memory.pairs[index].y, -along[index])
-    if memory.spectrum is not None:
-        direction = space.precondition(direction, memory.spectrum, curvature[-1], limit)
-    elif curvature:
-        direction *= curvature[-1] / space.dot(memory.pairs[-1].y, memory.pairs[-1].y)
-    else:
+    known, newest = memory.spectrum, curvature[-1] if curvature else 1.0
+    if known is None:
+        square = space.dot(memory.pairs[-1].y, memory.pairs[-1].y) if curvature else 1.0
+        known = spectrum.unknown(square, direction.device)
+    direction = space.precondition(direction, known, newest, limit)
+    if not curvature:
         direction *= step_size / max(space.size(direction), TINY)
     for index, pair in enumerate(memory.pairs):
         space.add(direction, pair.s, along[index] - space.dot(pair.y, direction) / curvature[index])
@@ -147,13 +149,13 @@ def lbfgs(
 def _remember(state: State, gradient: Tensor, space: Space) -> LbfgsMemory:
     """The memory of L-BFGS with what the last step has shown."""
     known = state.memory if isinstance(state.memory, LbfgsMemory) else LbfgsMemory()
-    pairs, spectrum = known.pairs, known.spectrum
+    pairs, sums = known.pairs, known.spectrum
     if known.image is not None and known.gradient is not None:
         s, y = space.minus(state.image, known.image), space.minus(gradient, known.gradient)
         if space.dot(s, gradient) > OVERSHOT * abs(space.dot(s, known.gradient)):
-            pairs, spectrum = (), None
+            pairs, sums = (), None
         curvature = space.dot(s, y)
         if curvature > 1e-10 * space.dot(y, y):
             pairs = (*pairs, Pair(s, y, torch.tensor(curvature, dtype=torch.float32)))[-space.history :]
-            spectrum = space.accumulate(spectrum, s, y)
-    return LbfgsMemory(pairs, space.keep(state.image), space.keep(gradient), spectrum)
+            sums = space.accumulate(sums, s, y)
+    return LbfgsMemory(pairs, space.keep(state.image), space.keep(gradient), sums)

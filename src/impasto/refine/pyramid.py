@@ -7,12 +7,15 @@ Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer" (ar
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from impasto.color import luminance
 from impasto.images import fit_size, resize
 from impasto.refine.shelf import StoredMaps
 
@@ -26,6 +29,8 @@ ENOUGH = 1.5
 #: A refinement that begins with a network's picture leaves out the scales below this longest side, and takes this share
 #: of the default steps at the others.
 HYBRID_SMALLEST, HYBRID_SHARE = 96, 0.4
+#: Rows that are drawn at a time.
+ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -102,18 +107,32 @@ def hybrid_plan(size: int, steps: int | None = None, smallest: int = 1) -> tuple
     return plan(size, steps, smallest)
 
 
-def enlarge(image: Tensor, coarse_content: Tensor, content: Tensor, detail: float) -> Tensor:
-    """The picture at the next scale, with the photograph's detail finer than the old pixels times ``detail``, 0 to 1.
+def finest(picture: Tensor, coarse: Tensor) -> Iterator[Tensor]:
+    """The luminance of ``picture`` (1, 3, H, W) that is missing in ``coarse`` (1, 3, h, w), a few rows at a time."""
+    blurred = coarse if coarse.shape == picture.shape else resize(coarse, size_of(picture))
+    for sharp, soft in zip(picture.split(ROWS, -2), blurred.split(ROWS, -2), strict=True):
+        yield luminance(sharp - soft)
 
-    Steps at the new scale are too dear to draw it. ``image`` and the photograph ``coarse_content`` (1, 3, h, w) are of
-    the old scale, ``content`` (1, 3, H, W) is of the new one.
+
+def brushwork(style: Tensor, longest: int) -> float:
+    """How strong the finest strokes of a painting are at a scale: the deviation of the luminance that is new there."""
+    sharp = fit(style[:, :3], longest)
+    rows = torch.cat(list(finest(sharp, fit(sharp, -(-longest // 2)))), -2)
+    return rows.square().mean().sqrt().item()
+
+
+def enlarge(image: Tensor, coarse_content: Tensor, content: Tensor, detail: float, limit: float = math.inf) -> Tensor:
+    """The picture at the next scale, with the photograph's drawing finer than the old pixels times ``detail``, 0 to 1.
+
+    Steps at the new scale are too dear to draw it. Only light and dark are drawn, colors are the paint's; and nothing
+    stands out by more than ``limit`` or so, or it would lie over the paint like a second exposure. ``image`` and the
+    photograph ``coarse_content`` (1, 3, h, w) are of the old scale, ``content`` (1, 3, H, W) is of the new one.
     """
-    # In place, as pictures may be large; but for one that has the size already, which is not ours to change.
-    larger, blurred = (
-        part.clone() if part.shape == content.shape else resize(part, size_of(content))
-        for part in (image, coarse_content)
-    )
-    return larger.add_(blurred.sub_(content).mul_(-detail)).clamp_(0, 1)
+    larger = image.clone() if image.shape == content.shape else resize(image, size_of(content))
+    if detail and limit > 0:
+        for rows, drawn in zip(larger.split(ROWS, -2), finest(content, coarse_content), strict=True):
+            rows += detail * (drawn if math.isinf(limit) else limit * torch.tanh(drawn / limit))
+    return larger.clamp_(0, 1)
 
 
 def carry_over(moment: Tensor, size: tuple[int, int]) -> Tensor:

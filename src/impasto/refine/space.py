@@ -146,7 +146,7 @@ class _Strips(Space):
 
     def precondition(self, tensor: Tensor, known: Tensor, curvature: float, limit: float) -> Tensor:
         height, width = tensor.shape[-2:]
-        inverse, axes = spectrum.inverse_curvature(known, curvature, limit), spectrum.axes(tensor)
+        inverse, axes = spectrum.inverse_curvature(known, curvature, limit, max(height, width)), spectrum.axes(tensor)
         most = inverse.max()
         tensor *= most
         # To ring 10, which does not exist, nothing belongs.

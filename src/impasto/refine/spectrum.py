@@ -17,11 +17,15 @@ from impasto.losses import Normalization
 
 #: Rings of spatial frequency, from one wave per picture to the finest checkerboard, in equal ratios.
 RINGS = 10
+HIGHEST = math.sqrt(0.5)
 #: How much of what was known stays when a new pair comes.
 MEMORY = 0.8
 #: A ring's factor is at most this many times larger or smaller than a plain factor for all rings would be: what seems
 #: flat is mostly the noise of kinks. Under the article's factors a limit costs 1.5 % of the loss after 400 steps.
 LIMITS: dict[Normalization, float] = {"relative": 4.0, "gatys": math.inf}
+#: Color is painted in full below the first frequency, in waves a pixel, and not at all above the second, which is half
+#: of Nyquist's: the losses hardly see such color, and eyes see it as speckle.
+FINE_COLOR = 0.1, 0.25
 #: Brightness, and two axes of color at right angles to it.
 AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 
@@ -43,16 +47,24 @@ def precondition(gradient: Tensor, known: Tensor, curvature: float, limit: float
 
     It is taken as ‖y‖ / ‖s‖, never below s·y / ‖s‖²: max pooling makes gradients jump, and longer steps end in loops.
     ``known`` is from :func:`accumulate`, ``limit`` one of :data:`LIMITS`. ``curvature`` is s·y of the newest pair: the
-    filter H is scaled so that y·H y = s·y, as L-BFGS expects.
+    filter H is scaled so that y·H y = s·y, as L-BFGS expects. What is left out is the finest color, see FINE_COLOR.
     """
     weights, shape = _rings(*gradient.shape[-2:], gradient.device), (3, gradient.shape[-2], -1)
-    response = (inverse_curvature(known, curvature, limit) @ weights).view(shape)
+    response = (inverse_curvature(known, curvature, limit, max(gradient.shape[-2:])) @ weights).view(shape)
     filtered = torch.fft.irfft2(_spectrum(gradient) * response, s=gradient.shape[-2:], norm="ortho")
     return torch.einsum("ij,bihw->bjhw", axes(gradient), filtered)
 
 
-def inverse_curvature(known: Tensor, curvature: float, limit: float) -> Tensor:
-    """What :func:`precondition` multiplies each color axis and ring with (3, RINGS)."""
+def unknown(square: float, device: torch.device) -> Tensor:
+    """Sums like those of :func:`accumulate` where nothing is known but y·y of the newest pair: all rings are alike."""
+    known = torch.ones(3, 3, RINGS, device=device)
+    # All of it in brightness, of which nothing is left out: the scale is then the plain one.
+    known[2, 0], known[2, 1:] = square / RINGS, 0
+    return known
+
+
+def inverse_curvature(known: Tensor, curvature: float, limit: float, longest: int) -> Tensor:
+    """What :func:`precondition` multiplies color axes and rings with (3, RINGS), for a side of ``longest`` pixels."""
     ss, yy, newest = known
     tiny = torch.finfo(torch.float32).tiny
     curved = (yy / ss.clamp_min(tiny)).sqrt()
@@ -63,6 +75,9 @@ def inverse_curvature(known: Tensor, curvature: float, limit: float) -> Tensor:
     plain = curvature / newest.sum().clamp_min(tiny)
     inverse = inverse * (curvature / (newest * inverse).sum().clamp_min(tiny))
     inverse = inverse.clamp(plain / limit, plain * limit)
+    lowest, highest = FINE_COLOR
+    frequencies = (1 / longest) ** torch.linspace(1, 0, RINGS) * HIGHEST ** torch.linspace(0, 1, RINGS)
+    inverse[1:] *= ((highest - frequencies) / (highest - lowest)).clamp(0, 1).to(inverse)
     return inverse * (curvature / (newest * inverse).sum().clamp_min(tiny))
 
 
@@ -82,7 +97,7 @@ def places(height: int, width: int, device: torch.device, columns: slice = slice
     across = torch.fft.rfftfreq(width, device=device)[columns]
     lowest = 1 / max(height, width)
     octave = ((down.square() + across.square()).sqrt() / lowest).clamp_min(1).log()
-    return (octave * ((RINGS - 1) / math.log(math.sqrt(0.5) / lowest))).clamp(0, RINGS - 1).flatten()
+    return (octave * ((RINGS - 1) / math.log(HIGHEST / lowest))).clamp(0, RINGS - 1).flatten()
 
 
 @lru_cache(maxsize=2)

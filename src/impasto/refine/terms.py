@@ -12,6 +12,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from impasto.features.extractor import channels_last
 from impasto.losses import SMALLEST_ENERGY, Normalization, content_loss, gram_matrix, style_loss, target_energy
@@ -44,16 +45,25 @@ class Term(Protocol):
         """The loss, a scalar, from the statistic of the whole picture."""
 
 
+def alpha_at(alpha: Tensor, layer: str) -> Tensor:
+    """The alpha channel (1, 1, H, W) of a picture at the positions of a layer: the mean of the pixels of each."""
+    return F.avg_pool2d(alpha, 2 ** (int(layer[4]) - 1))
+
+
+def masked(maps: Tensor, masks: Tensor, tile: Tile) -> Tensor:
+    """A tile's maps (1, N, h, w), so that squares and products of two count as much as each of R masks says."""
+    return maps * masks[..., tile.rows, tile.columns].sqrt()
+
+
 def gram_share(maps: Tensor, tile: Tile, masks: Tensor | None = None) -> Tensor:
     """What a tile of maps (1, N, h, w) adds to the Gram matrix (R, N, N) of all maps, under each of R masks."""
     maps = channels_last(maps)
     if masks is None:
         gram = gram_matrix(maps)
         return gram if tile.share == 1 else gram * tile.share
-    weights = masks[..., tile.rows, tile.columns]
-    positions = weights.shape[-2] * weights.shape[-1]
+    positions = maps.shape[-2] * maps.shape[-1]
     total = masks.sum((1, 2, 3)).clamp_min(SMALLEST_ENERGY)
-    return gram_matrix(maps * weights.sqrt()) * (positions / total)[:, None, None]
+    return gram_matrix(masked(maps, masks, tile)) * (positions / total)[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +75,7 @@ class Gram:
         channels: N of the article, where it is not the size of the matrices.
         metric: see :meth:`impasto.features.extractor.Extractor.metric`.
         masks: weights (R, 1, H, W) of the positions of the layer, from 0 up; None where all count the same.
+        least: the least that the relative normalization divides by.
     """
 
     layer: str
@@ -74,12 +85,13 @@ class Gram:
     channels: int | None = None
     metric: Tensor | None = None
     masks: Tensor | None = None
+    least: float = SMALLEST_ENERGY
     name: str = "style"
     share = staticmethod(gram_share)  # of a painting: what its target is made of
     _energy: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_energy", target_energy(self.target, self.metric))
+        object.__setattr__(self, "_energy", target_energy(self.target, self.metric).clamp_min(self.least))
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """The tile's share (R, N, N) of the Gram matrix."""
@@ -100,6 +112,7 @@ class Content:
         target: the photograph's maps (1, N, H, W), in memory or on the disk.
         energy: Σ P² of the relative normalization.
         metric: see :meth:`impasto.features.extractor.Extractor.metric`.
+        mask: weights (1, 1, H, W) of the positions, from 0 up; None where all count the same.
     """
 
     layer: str
@@ -108,11 +121,14 @@ class Content:
     energy: float
     normalization: Normalization = "relative"
     metric: Tensor | None = None
+    mask: Tensor | None = None
     name: str = "content"
 
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """The tile's share of :func:`impasto.losses.content_loss`."""
         target = read_maps(self.target, tile.rows, tile.columns)
+        if self.mask is not None:
+            maps, target = (masked(part, self.mask, tile) for part in (maps, target))
         energy = maps.new_tensor([max(self.energy, SMALLEST_ENERGY)])
         return content_loss(maps, target, self.normalization, metric=self.metric, energy=energy)
 
