@@ -17,6 +17,7 @@ from impasto.machine import (
     resident_memory,
     resolve_device,
     resolve_precision,
+    whose_openmp,
 )
 
 
@@ -43,6 +44,20 @@ def test_bf16_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_asking_the_processor_gives_an_answer() -> None:
     assert has_fast_bf16("cpu") in (True, False)
     assert has_fast_bf16("mps") is False
+
+
+def test_torch_says_as_well_whether_it_has_openmp() -> None:
+    assert (whose_openmp() is not None) == torch.backends.openmp.is_available()
+
+
+def test_whose_openmp_it_is() -> None:
+    """Of the builds of torch that bring one along, by its file."""
+    makers = {"libgomp": "GNU OpenMP", "libomp": "LLVM's or Intel's OpenMP", "libiomp5": "LLVM's or Intel's OpenMP"}
+    files = [file.name.split(".")[0].split("-")[0] for file in (Path(torch.__file__).parent / "lib").iterdir()]
+    bundled = [maker for file, maker in makers.items() if file in files]
+    if not bundled:
+        pytest.skip("this build of torch brings none along")
+    assert whose_openmp() == bundled[0]
 
 
 def test_keeping_memory_changes_no_result() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import impasto.forks  # noqa: F401 (watches from here on)
+import impasto.forks  # watches from here on
+import impasto.openmp  # noqa: F401 (before anything loads torch)
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:

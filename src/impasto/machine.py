@@ -90,6 +90,18 @@ def resolve_precision(name: Precision, device: str) -> Precision:
     return "bf16" if has_fast_bf16(device) else "fp32"
 
 
+def whose_openmp() -> str | None:
+    """Whose OpenMP torch computes with: GNU's, or LLVM's or Intel's, which are of one make; None without any."""
+    folder = Path(torch.__file__).parent / "lib"
+    # What is loaded for the whole process comes first, as it does for torch. Windows looks into one file at a time.
+    for file in (None, folder / "libtorch_cpu.so", folder / "libtorch_cpu.dylib", folder / "libiomp5md.dll"):
+        with suppress(OSError, TypeError):
+            library = ctypes.CDLL(None if file is None else str(file))
+            if hasattr(library, "omp_get_max_threads"):
+                return "LLVM's or Intel's OpenMP" if hasattr(library, "kmp_get_blocktime") else "GNU OpenMP"
+    return None
+
+
 @cache
 def keep_freed_memory() -> None:
     """Let the C library keep large blocks that were freed, for the next step.

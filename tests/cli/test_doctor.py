@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,6 +13,8 @@ import torch
 
 import impasto
 from impasto.cli import doctor
+from impasto.machine import whose_openmp
+from impasto.openmp import VARIABLES
 
 from .conftest import Run
 
@@ -34,6 +39,22 @@ def test_json(run: Run, folder: Path) -> None:
     assert findings["devices"]["mps"] is torch.backends.mps.is_available()
     assert isinstance(findings["devices"]["cpu bf16"], bool)
     assert findings["weights"]["vgg19"]["exists"] is False
+
+
+@pytest.mark.parametrize(
+    ("before", "variables", "policy"),
+    [
+        ("", {}, "spins briefly (set by impasto)"),
+        ("", {"OMP_WAIT_POLICY": "active"}, "OMP_WAIT_POLICY=active (set by you)"),
+        ("import torch", {}, "spins as it likes (impasto came too late: torch was loaded first)"),
+    ],
+)
+def test_how_threads_wait(before: str, variables: dict[str, str], policy: str) -> None:
+    """In a process of its own, as OpenMP reads the environment once."""
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES} | variables
+    code = f"{before}\nfrom impasto.cli import main\nmain(['doctor', '--json'])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert json.loads(told.stdout)["devices"]["cpu openmp"] == f"{whose_openmp()}, {policy}"
 
 
 def test_a_package_that_is_missing(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

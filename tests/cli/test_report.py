@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from impasto.cli.report import Bar, JsonLines, Lines, Reporter, TimeLeft, choose, duration, note, say
+from impasto.cli.report import Bar, JsonLines, Lines, Reporter, choose, duration, note, say, time_left
 from impasto.job import Notice, Planned, Progress, Saved, event_from_json
 
 
@@ -47,6 +47,11 @@ def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
+def test_time_left() -> None:
+    assert time_left(65) == "1:05 left"
+    assert time_left(None) == ""
+
+
 def test_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     with Lines() as lines:
         for number in range(1, 101):
@@ -57,12 +62,17 @@ def test_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     assert err.splitlines()[2] == "step 81/100  256 px  content 0.5123  style 0.01235  2 s left"
 
 
-def test_the_plan_tells_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_how_long_it_takes_is_told_once_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps at 256 px take twice as long as at 128 px."""
     lines = Lines()
-    lines(Planned(((128, 60), (256, 40))))
-    for number in range(1, 52):
-        lines(step(number, seconds=number / 10))
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"{9 * 0.1 + 40 * 0.4:.0f} s left")
+    lines(Planned(((128, 30), (256, 40), (512, 30))))
+    paces = [0.5] * 30 + [1.0] * 40
+    for number in range(1, 71):
+        lines(step(number, scale=128 if number <= 30 else 256, seconds=sum(paces[:number])))
+    said = capsys.readouterr().err.splitlines()
+    assert not any("left" in line for line in said if "128 px" in line)
+    assert said[2] == "step 21/100  128 px  content 0.5123  style 0.01235"
+    assert said[-1] == "step 66/100  256 px  content 0.5123  style 0.01235  1:34 left"  # 4 + 30 * 3 s
 
 
 def test_tiles_of_large_pictures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +81,7 @@ def test_tiles_of_large_pictures(capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(1, 13):
         lines(tile(number, 12, seconds=number))
     assert capsys.readouterr().err.splitlines() == [
-        "tile 1/12  2048 px  11 s left",
+        "tile 1/12  2048 px",
         "tile 6/12  2048 px  6 s left",
         "tile 11/12  2048 px  1 s left",
         "tile 12/12  2048 px  0 s left",
@@ -87,7 +97,7 @@ def test_a_single_tile_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_terms_that_were_asked_for_are_drawn_too(capsys: pytest.CaptureFixture[str]) -> None:
     Lines()(step(1, losses={"content": 0.5, "style": 0.25, "total variation": 2.0}))
-    assert "content 0.5  style 0.25  total variation 2  " in capsys.readouterr().err
+    assert "content 0.5  style 0.25  total variation 2\n" in capsys.readouterr().err
 
 
 def test_where_the_picture_lies(capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,39 +226,3 @@ def test_a_remark_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     note("first\n  second")
     say("third")
     assert capsys.readouterr() == ("third\n", "impasto: first second\n")
-
-
-class TestTimeLeft:
-    @staticmethod
-    def after(left: TimeLeft, steps: range, pace: float, *, scale: int = 128, start: float = 0.0) -> float:
-        """What it says after these steps, ``pace`` seconds each."""
-        seconds = [start + pace * number for number in range(1, len(steps) + 1)]
-        return [left(step(number, scale=scale, seconds=s)) for number, s in zip(steps, seconds, strict=True)][-1]
-
-    @pytest.mark.parametrize("steps", [1, 2, 25, 99, 100])
-    def test_of_equal_steps(self, steps: int) -> None:
-        assert self.after(TimeLeft(), range(1, steps + 1), 0.2) == pytest.approx((100 - steps) * 0.2)
-
-    def test_counts_the_pixels_of_the_scales_to_come(self) -> None:
-        """60 steps at 128 px, 40 at 256 px where each should take four times as long."""
-        left = TimeLeft([(128, 60), (256, 40)])
-        assert self.after(left, range(1, 31), 0.1) == pytest.approx(30 * 0.1 + 40 * 0.4)
-        assert self.after(left, range(31, 61), 0.1, start=3) == pytest.approx(40 * 0.4)
-        # Now each turns out to take 0.3 s.
-        assert self.after(left, range(61, 71), 0.3, start=6, scale=256) == pytest.approx(30 * 0.3)
-        assert self.after(left, range(71, 101), 0.3, start=9, scale=256) == 0
-
-    def test_the_first_step_at_a_scale_is_no_measure(self) -> None:
-        """It also computes the targets."""
-        left = TimeLeft([(128, 60), (256, 40)])
-        self.after(left, range(1, 61), 0.1)
-        assert left(step(61, scale=256, seconds=9)) == pytest.approx(39 * 0.4)
-
-    def test_a_plan_of_another_run_is_not_believed(self) -> None:
-        assert self.after(TimeLeft([(128, 7), (256, 7)]), range(1, 26), 0.2) == pytest.approx(15)
-
-    def test_a_run_that_goes_on(self) -> None:
-        """50 steps took 5 s, on a machine twice as fast."""
-        left = TimeLeft()
-        assert self.after(left, range(51, 52), 0.2, start=5) == pytest.approx(49 * 5.2 / 51)
-        assert self.after(left, range(52, 61), 0.2, start=5.2) == pytest.approx(40 * 0.2)

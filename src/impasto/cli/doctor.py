@@ -48,12 +48,15 @@ def _devices() -> dict[str, Any]:
 
     import torch
 
-    from impasto.machine import has_fast_bf16
+    from impasto.machine import has_fast_bf16, whose_openmp
+    from impasto.openmp import POLICY
 
+    runtime = whose_openmp()
     cuda = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "cpu": platform.processor() or platform.machine(),
         "cpu threads": torch.get_num_threads(),
+        "cpu openmp": f"{runtime}, {POLICY}" if runtime else None,
         "cpu instructions": torch.backends.cpu.get_cpu_capability(),
         "cpu bf16": has_fast_bf16("cpu"),
         "cuda": ", ".join(cuda) or None,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from impasto.cli.pace import TimeLeft
 from impasto.job import Event, Notice, Planned, Progress, Saved
 
 if TYPE_CHECKING:
@@ -52,15 +52,13 @@ class Lines(Reporter):
 
     def step(self, record: Progress) -> None:
         """A line when the last one is old, at a new scale and at the end."""
-        left = self._left(record)
+        left = time_left(self._left(record))
         due = record.seconds - self._said_at >= self.EVERY or record.scale != self._scale
         if record.steps > 1 and (due or record.step == record.steps):
             self._said_at, self._scale = record.seconds, record.scale
-            losses = "".join(f"{name} {loss:.4g}  " for name, loss in record.losses.items())
-            _print(
-                f"{_unit(record)} {record.step}/{record.steps}  {record.scale} px  {losses}{duration(left)} left",
-                sys.stderr,
-            )
+            losses = [f"{name} {loss:.4g}" for name, loss in record.losses.items()]
+            parts = [f"{_unit(record)} {record.step}/{record.steps}", f"{record.scale} px", *losses, left]
+            _print("  ".join(filter(None, parts)), sys.stderr)
             flush(sys.stderr)
 
 
@@ -77,7 +75,7 @@ class Bar(Lines):
             TextColumn("{task.fields[scale]} px"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}{task.fields[left]} left"),
+            TextColumn("{task.fields[losses]}{task.fields[left]}"),
             console=Console(file=cast(TextIO, _Steady(sys.stderr))),
             expand=True,
             refresh_per_second=5,
@@ -106,7 +104,7 @@ class Bar(Lines):
             completed=record.step,
             scale=record.scale,
             losses="".join(f"{name} {loss:.3g}  " for name, loss in record.losses.items()),
-            left=duration(self._left(record)),
+            left=time_left(self._left(record)),
         )
 
 
@@ -119,43 +117,6 @@ class JsonLines(Reporter):
             note(event.text)
         else:
             say_json(event.to_json())
-
-
-class TimeLeft:
-    """Seconds that remain: the pace at this scale, and a pace in proportion to the pixels at the scales to come.
-
-    Args:
-        scales: longest side and steps of every scale. Without, the pace of now is taken for that of all steps.
-    """
-
-    def __init__(self, scales: Sequence[tuple[int, int]] = ()) -> None:
-        self._scales = scales
-        self._first: Progress | None = None
-        self._pace = 0.0
-
-    def __call__(self, record: Progress) -> float:
-        """After this step."""
-        if self._first is None:
-            # Of a run that goes on, only the average of all the steps before is known.
-            self._first, self._pace = record, record.seconds / record.step
-        elif record.scale != self._first.scale:
-            # The first step at a scale also computes its targets: the pixels tell more than its time.
-            self._pace *= (record.scale / self._first.scale) ** 2
-            self._first = record
-        else:
-            self._pace = (record.seconds - self._first.seconds) / (record.step - self._first.step)
-        return self._pace * self._steps_left(record)
-
-    def _steps_left(self, record: Progress) -> float:
-        """Counted in steps of the scale of now."""
-        if sum(steps for _, steps in self._scales) != record.steps:
-            return record.steps - record.step
-        left, done = 0.0, record.step
-        for longest, steps in self._scales:
-            here = min(done, steps)
-            done -= here
-            left += (steps - here) * (longest / record.scale) ** 2
-        return left
 
 
 def choose(*, quiet: bool, json: bool) -> Reporter:
@@ -179,6 +140,11 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def time_left(seconds: float | None) -> str:
+    """``9 s left``; nothing where it is not known."""
+    return "" if seconds is None else f"{duration(seconds)} left"
 
 
 def say(text: str) -> None:
