@@ -83,7 +83,7 @@ class Settings:
     detail: Annotated[
         Share | None,
         About(
-            "Share of the photograph's fine detail that enters at each finer scale, 0 to 1 (default: follows λ).",
+            "Share of the photograph's fine drawing that enters at each finer scale, 0 to 1 (default: follows λ).",
             methods=REFINED,
         ),
     ] = None
