@@ -21,7 +21,7 @@ from impasto.errors import ImpastoError
 #: Every command and what it does, as the first sentence of its own help has it.
 COMMANDS = {
     "stylize": "Paint CONTENT, a photograph, in the style of one painting or several.",
-    "measure": "Measure OUT: content, style and total loss, style share, content error, SSIM.",
+    "measure": "Measure OUT: content, style and total loss, style share, content error, leak, chroma noise, SSIM.",
     "features": "Draw what a CNN sees in IMAGE: the maps of its most active channels, layer by layer, or one channel "
     "closely.",
     "sweep": "Paint CONTENT in the style of STYLE at several content weights, as the figure of Gatys et al., 2015.",
