@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from impasto.errors import ImpastoError
 from impasto.files.srgb import srgb_profile
@@ -271,6 +271,148 @@ def test_float_tiff(read) -> None:
     assert torch.equal(read(file.getvalue()).tensor[0], torch.from_numpy(samples).permute(2, 0, 1))
 
 
+def tiff(samples: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, samples, metadata=None, **options)
+    return file.getvalue()
+
+
+def tiff_of(strips: list[bytes], size: tuple[int, int], order: str, **tags: list[int]) -> bytes:
+    """Strips that are there already, as (width, height); tifffile writes not every kind."""
+    offsets = [8 + sum(map(len, strips[:number])) for number in range(len(strips))]
+    values = {"t256": [size[0]], "t257": [size[1]], "t273": offsets, "t279": [len(strip) for strip in strips], **tags}
+    body, table = b"".join(strips), struct.pack(order + "H", len(values))
+    for name in sorted(values):
+        data = struct.pack(f"{order}{len(values[name])}I", *values[name])
+        if len(data) > 4:
+            data, body = struct.pack(order + "I", 8 + len(body)), body + data
+        table += struct.pack(order + "HHI", int(name[1:]), 4, len(values[name])) + data
+    return {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", 8 + len(body)) + body + table + bytes(4)
+
+
+def packed_tiff(
+    samples: np.ndarray, bits: int, order: str = "<", *, kind: int = 1, deflate: bool = False, planes: bool = False
+) -> bytes:
+    """(H, W, C) integers of any number of bits, in two strips or two a plane."""
+    height, width, channels = samples.shape
+    strips = []
+    for part in np.moveaxis(samples, 2, 0) if planes else [samples]:
+        for half in np.split(part, 2):
+            ones = half.reshape(len(half), -1, 1) >> np.arange(bits)[::-1] & 1
+            strips.append(np.packbits(ones.reshape(len(half), -1).astype(np.uint8), axis=1).tobytes())
+    tags = {"t258": [bits] * channels, "t262": [kind], "t277": [channels], "t278": [height // 2]}
+    tags |= {"t259": [8 if deflate else 1], "t284": [2 if planes else 1]}
+    strips = [zlib.compress(strip) if deflate else strip for strip in strips]
+    return tiff_of(strips, (width, height), order, **tags)
+
+
+def lzw(data: bytes) -> bytes:
+    """As TIFF has it, of literals alone; the table is emptied before a code could get longer than 9 bits."""
+    codes = []
+    for start in range(0, len(data), 200):
+        codes += [256, *data[start : start + 200]]
+    ones = np.array([*codes, 257])[:, None] >> np.arange(9)[::-1] & 1
+    return np.packbits(ones.astype(np.uint8).reshape(-1)).tobytes()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bits", [2, 4, 6, 10, 12, 14])
+def test_tiff_of_any_number_of_bits(read, bits: int, channels: int, deflate: bool, order: str) -> None:
+    samples = DEEP[..., :channels] >> (16 - bits)
+    picture = read(packed_tiff(samples, bits, order, kind=1 if channels == 1 else 2, deflate=deflate))
+    expected = torch.from_numpy((samples / (2**bits - 1)).astype(np.float32)).permute(2, 0, 1)
+    torch.testing.assert_close(picture.tensor[0], expected.expand(3, -1, -1), atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("compression", [1, 5])
+def test_12_bit_rows_of_an_odd_width(read, compression: int) -> None:
+    samples = DEEP[:, :19, 0] >> 4
+    ones = np.pad(samples[..., None] >> np.arange(12)[::-1] & 1, ((0, 0), (0, 1), (0, 0))).reshape(24, -1)
+    strip = np.packbits(ones[:, : 19 * 12 + 4].astype(np.uint8), axis=1).tobytes()
+    tags = {"t258": [12], "t259": [compression], "t262": [1], "t277": [1], "t278": [24]}
+    picture = read(tiff_of([lzw(strip) if compression == 5 else strip], (19, 24), "<", **tags))
+    assert torch.equal(picture.tensor[0, 0], torch.from_numpy((samples / 4095).astype(np.float32)))
+
+
+def test_12_bit_tiff_in_planes_and_where_white_is_zero(read) -> None:
+    samples = DEEP[..., :3] >> 4
+    expected = torch.from_numpy((samples / 4095).astype(np.float32)).permute(2, 0, 1)
+    assert torch.equal(read(packed_tiff(samples, 12, kind=2, planes=True)).tensor[0], expected)
+    torch.testing.assert_close(read(packed_tiff(samples[..., :1], 12, kind=0)).tensor[0, 0], 1 - expected[0])
+
+
+def test_camera_raw_is_refused(read) -> None:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(RGB8, photometric="rgb", subfiletype=1, subifds=1, metadata=None)
+        writer.write(DEEP[..., 0], photometric=32803, subfiletype=0, metadata=None)
+    dng = tiff(RGB8, photometric="rgb", extratags=[(50706, 1, 4, bytes([1, 4, 0, 0]), True)])
+    planes = packed_tiff(DEEP[..., :3], 16, kind=34892, planes=True)
+    for data in (file.getvalue(), dng, planes, tiff(DEEP[..., 0], photometric=32803)):
+        with pytest.raises(ImpastoError) as caught:
+            read(data)
+        assert str(caught.value).endswith(
+            "picture.any: is a camera raw file; develop it first, for example to a TIFF or JPEG"
+        )
+
+
+def test_reduced_first_page_alone_is_a_picture(read) -> None:
+    assert torch.equal(read(tiff(RGB8, photometric="rgb", subfiletype=1)).tensor, unit(RGB8))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_transparent_gray_of_a_png_with_few_bits(read, bits: int) -> None:
+    # Two rows of two: the levels 0 and 1, then 1 and 0.
+    first, second = 1 << 8 - 2 * bits, 1 << 8 - bits
+    body = zlib.compress(bytes([0, first, 0, second]))
+    data = png(2, 2, bits, 0, body, chunk(b"tRNS", struct.pack(">H", 1)))
+    picture = read(data)
+    assert picture.alpha.flatten().tolist() == [1, 0, 0, 1]
+    assert torch.equal(picture.tensor, torch.zeros(1, 3, 2, 2))
+    with Image.open(io.BytesIO(data)) as image:
+        assert load_image(image).alpha.flatten().tolist() == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+@pytest.mark.parametrize("planes", [False, True])
+def test_signed_tiff_is_refused(read, dtype: type, planes: bool) -> None:
+    samples = (DEEP[..., 0] >> 9).astype(dtype)
+    data = tiff(samples, photometric="minisblack")
+    if planes:
+        data = tiff(np.stack([samples] * 3), photometric="rgb", planarconfig="separate")
+    with pytest.raises(ImpastoError, match=r"picture.any: holds .*; save it with 8 or 16 bits"):
+        read(data)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_gray_and_alpha_in_planes(read, compression: str | None) -> None:
+    planes = np.stack([RGB8[..., 0], ALPHA8])
+    options = {"photometric": "minisblack", "planarconfig": "separate", "extrasamples": ["unassalpha"]}
+    picture = read(tiff(planes, compression=compression, **options))
+    assert torch.equal(picture.alpha, unit(ALPHA8)[:, :1])
+    torch.testing.assert_close(picture.tensor, composited(unit(RGB8[..., 0]), picture.alpha), atol=1e-6, rtol=0)
+
+
+def test_tiff_palette_of_8_bits(read) -> None:
+    colors = RNG.integers(0, 256, (3, 256), dtype=np.uint16)
+    for scale in (1, 257):
+        picture = read(tiff(ALPHA8, photometric="palette", colormap=colors * np.uint16(scale)))
+        assert torch.equal(picture.tensor, unit(np.moveaxis(colors.astype(np.uint8)[:, ALPHA8], 0, 2)))
+
+
+@pytest.mark.parametrize("compression", [1, 5, 8])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [0, 1])
+def test_float_gray_tiff(read, kind: int, order: str, compression: int) -> None:
+    samples = RGB8[..., 0].astype(np.float32) / 300
+    strip = {1: bytes, 5: lzw, 8: zlib.compress}[compression](samples.astype(order + "f4").tobytes())
+    tags = {"t258": [32], "t259": [compression], "t262": [kind], "t277": [1], "t278": [24], "t339": [3]}
+    picture = read(tiff_of([strip], (20, 24), order, **tags))
+    assert torch.equal(picture.tensor[0, 0], torch.from_numpy(samples if kind else 1 - samples))
+
+
 @pytest.mark.parametrize("value", [1.5, -0.1, np.nan])
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 3)])
 def test_float_tiff_out_of_range(read, value: float, shape: tuple[int, ...]) -> None:
@@ -340,6 +482,22 @@ def test_orientation(read, kind: str, orientation: int) -> None:
         y = 4 if "top" in sides else height - 5
         x = 4 if "left" in sides else width - 5
         torch.testing.assert_close(picture.tensor[0, :, y, x], torch.tensor(color), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "JPEG", "TIFF"])
+def test_orientation_as_a_byte(read, kind: str) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    data = encoded(Image.fromarray(RGB8), kind, exif=exif.tobytes())
+    for order in "<>":
+        data = data.replace(struct.pack(order + "HHIH", 274, 3, 1, 6), struct.pack(order + "HHIBB", 274, 1, 1, 6, 0))
+    assert read(data).tensor.shape == (1, 3, 20, 24)
+
+
+def test_orientation_as_a_byte_in_planes(read) -> None:
+    planes = np.moveaxis(DEEP[..., :3], 2, 0)
+    data = tiff(planes, photometric="rgb", planarconfig="separate", extratags=[(274, 1, 1, 6, True)])
+    assert torch.equal(read(data).tensor, unit(np.rot90(DEEP[..., :3], -1)))
 
 
 def test_broken_exif_is_no_reason_to_refuse(read) -> None:
@@ -706,3 +864,20 @@ def test_pil_limit_and_size() -> None:
         load_image(Image.new("RGB", (1, 5)), role="content")
     with pytest.raises(ImpastoError, match="style: is damaged or cut short"):
         load_image(Image.open(io.BytesIO(encoded(Image.fromarray(RGB8), "PNG")[:-600])), role="style")
+
+
+def test_pil_image_that_its_owner_has_turned() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(io.BytesIO(encoded(Image.fromarray(RGB8), "PNG", exif=exif.tobytes()))) as image:
+        upright = unit(np.rot90(RGB8, -1))
+        turned = [
+            image.rotate(-90, expand=True),
+            image.transpose(Image.Transpose.ROTATE_270),
+            ImageOps.exif_transpose(image),
+        ]
+        assert "exif" in turned[0].info
+        for picture in [*turned, image]:
+            assert torch.equal(load_image(picture).tensor, upright)
+        ImageOps.exif_transpose(image, in_place=True)
+        assert torch.equal(load_image(image).tensor, upright)

@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from impasto.errors import ImpastoError
-from impasto.files.deep import read_16_bit, read_tiff, to_unit
-from impasto.files.srgb import Pixels, Samples, to_pixels
+from impasto.files.deep import mend_tiff, raw_mode, read_16_bit, read_tiff, refuse_raw, to_unit
+from impasto.files.srgb import Array, Pixels, Samples, as_orientation, to_pixels
 
 #: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 
 _TIFF_STARTS, _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _PLANAR_CONFIGURATION = 258, 262, 274, 284
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _PLANAR_CONFIGURATION, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
+# How far Pillow scales the samples of a PNG in gray, but not the transparent one of its tRNS chunk.
+_SCALED = {"L;2": 85, "L;4": 17}
 
 # Both log what is wrong in a file, and logging prints that to stderr where nobody has set it up.
 for _library in ("PIL", "tifffile"):
@@ -85,7 +87,7 @@ def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
     with guarded(label):
         image = open_image(file, label)
         notices: list[str] = []
-        if image is None or _has_deep_planes(image):
+        if image is None or _is_for_tifffile(image):
             samples = read_tiff(file, label, lambda size: check_size(size, label, max_pixels))
         else:
             check_size(image.size, label, max_pixels)
@@ -94,6 +96,7 @@ def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
                 pages, frames = "holds several pages; the first is used", "is animated; the first frame is used"
                 notices.append(pages if image.format == "TIFF" else frames)
             samples = _read(image, file, label)
+            samples.orientation = _exif_orientation(image)
         return to_pixels(samples, notices)
 
 
@@ -105,7 +108,10 @@ def decode_pil(image: Image.Image, label: str, max_pixels: int) -> Pixels:
     """
     with guarded(label):
         check_size(image.size, label, max_pixels)
-        return to_pixels(_read(image, None, label), [])
+        samples = _read(image, None, label)
+        # Copies keep the EXIF block of their file, though their owner may have turned them since.
+        samples.orientation = _exif_orientation(image) if isinstance(image, ImageFile.ImageFile) else 1
+        return to_pixels(samples, [])
 
 
 def open_image(file: IO[bytes], label: str) -> Image.Image | None:
@@ -115,7 +121,12 @@ def open_image(file: IO[bytes], label: str) -> Image.Image | None:
         ImpastoError: not an image that impasto reads, or its header is damaged.
     """
     try:
-        return Image.open(file, formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
+        if image.format == "TIFF":
+            refuse_raw(image.tag_v2.get, label)  # type: ignore[attr-defined]
+        return image
+    except ImpastoError:
+        raise
     except Exception as error:  # plugins raise whatever their parsing runs into
         file.seek(0)
         start = file.read(12)
@@ -154,49 +165,67 @@ def _tag(image: Image.Image, number: int) -> Any:
     return getattr(image, "tag_v2", {}).get(number)
 
 
-def _has_deep_planes(image: Image.Image) -> bool:
-    return _tag(image, _PLANAR_CONFIGURATION) == 2 and max(_tag(image, _BITS_PER_SAMPLE) or (1,)) > 8
+def _is_for_tifffile(image: Image.Image) -> bool:
+    """A TIFF in separate planes that Pillow mistakes: more than 8 bits, or gray and alpha."""
+    deep = max(_tag(image, _BITS_PER_SAMPLE) or (1,)) > 8
+    return _tag(image, _PLANAR_CONFIGURATION) == 2 and (deep or image.mode in ("L", "LA", "La", "P", "PA"))
 
 
 def _read(image: Image.Image, file: IO[bytes] | None, label: str) -> Samples:
-    """Load ``image`` (from ``file``, if it came from one of ours), whatever its mode."""
-    tiles = getattr(image, "tile", None)
-    args = tiles[0][3] if tiles else ""
+    """Load ``image`` (from ``file``, if it came from one of ours), whatever its mode; not its orientation."""
+    if hasattr(image, "tag_v2"):
+        mend_tiff(image)
+    layout = raw_mode(image)
     image.load()
     profile, key = image.info.get("icc_profile"), image.info.get("transparency")
-    orientation = _exif_orientation(image)
-    fine = read_16_bit(image, args if isinstance(args, str) else str(args[0]), file) if file else None
-    if image.mode.startswith("I"):
-        fine = np.asarray(image)
-        if not 0 <= fine.min() <= fine.max() <= 65535:
-            raise ImpastoError(f"{label}: holds 32-bit or signed samples; save it with 8 or 16 bits")
-        fine = fine.astype(np.uint16)
-        if _tag(image, _PHOTOMETRIC) == 0:  # white is zero: Pillow forgets it at this depth
-            fine = 65535 - fine
-    elif image.mode == "F":
-        fine = np.asarray(image)
+    fine = _deep_gray(image, label)
+    if fine is None and file and (deep := read_16_bit(image, layout, file)) is not None:
+        fine = to_unit(deep, label)
     if fine is not None:
-        samples = Samples.from_array(to_unit(fine, label), profile, orientation)
+        samples = Samples.from_array(fine, profile)
         if key is not None and samples.alpha is None:  # A PNG may name one color as the transparent one.
-            samples.alpha = (fine.reshape(*fine.shape[:2], -1) != np.asarray(key)).any(axis=2).astype(np.float32)
+            samples.alpha = _all_but(np.rint(fine * np.float32(65535)), key)
         return samples
 
     if image.mode in ("La", "RGBa"):  # Premultiplied.
         image = image.convert(image.mode.upper())
     alpha = None
-    if key is not None or image.mode in ("LA", "PA", "RGBA"):
+    if key is not None and layout in _SCALED:
+        alpha = _all_but(np.asarray(image), key * _SCALED[layout])
+    elif key is not None or image.mode in ("LA", "PA", "RGBA"):
         alpha = np.asarray(image.convert("RGBA").getchannel("A"), np.float32) / np.float32(255)
     if image.mode in ("1", "L", "LA"):
         base = image.convert("L")
     else:
         base = image if image.mode in ("RGB", "CMYK", "LAB") else image.convert("RGB")
-    return Samples(base, None, alpha, profile, orientation)
+    return Samples(base, None, alpha, profile)
+
+
+def _deep_gray(image: Image.Image, label: str) -> Array | None:
+    """(H, W) float32 in [0, 1] of a loaded image in a mode of more than 8 bits; None of others."""
+    bits = max(_tag(image, _BITS_PER_SAMPLE) or (0,))
+    signed = bits in (8, 16) and 2 in (_tag(image, _SAMPLE_FORMAT) or ())
+    if image.mode.startswith("I") or signed:
+        samples = np.asarray(image)
+        if signed or not 0 <= samples.min() <= samples.max() <= 65535:
+            raise ImpastoError(f"{label}: holds 32-bit or signed samples; save it with 8 or 16 bits")
+        fine = to_unit(samples.astype(np.uint16), label, bits if bits < 16 else 16)
+    elif image.mode == "F":
+        fine = to_unit(np.asarray(image), label)
+    else:
+        return None
+    # Where white is zero Pillow forgets it at this depth.
+    return 1 - fine if _tag(image, _PHOTOMETRIC) == 0 else fine
+
+
+def _all_but(samples: Array, key: Any) -> Array:
+    """Alpha of (H, W[, C]) samples: 0 where they are the ``key``, 1 elsewhere."""
+    return (samples.reshape(*samples.shape[:2], -1) != np.asarray(key)).any(axis=2).astype(np.float32)
 
 
 def _exif_orientation(image: Image.Image) -> int:
     """1 to 8; 1 where there is none, it is broken, or Pillow has turned the picture already, as with TIFF."""
     try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        return as_orientation(image.getexif().get(_ORIENTATION))
     except Exception:  # a broken EXIF block is no reason to refuse the picture
         return 1
-    return orientation if orientation in range(1, 9) else 1

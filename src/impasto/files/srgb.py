@@ -84,6 +84,12 @@ def to_pixels(samples: Samples, notices: list[str]) -> Pixels:
     return Pixels(_upright(color, samples.orientation), alpha, notices)
 
 
+def as_orientation(value: Any) -> int:
+    """1 to 8 of what a tag holds, be it a number, a byte or a tuple; 1 where there is none or it means nothing."""
+    number = value[0] if isinstance(value, bytes | tuple) and value else value
+    return number if number in range(1, 9) else 1
+
+
 def srgb_profile() -> bytes:
     """An sRGB profile, the same bytes every time (lcms writes the time of day into it)."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
