@@ -18,6 +18,8 @@ import torch
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from impasto.errors import ImpastoError
+from impasto.files import decoding
+from impasto.files.decoding import FORMATS
 from impasto.files.srgb import srgb_profile
 from impasto.images import Picture, load_image
 
@@ -423,6 +425,83 @@ def test_float_tiff_out_of_range(read, value: float, shape: tuple[int, ...]) -> 
         read(file.getvalue())
 
 
+# --- formats that Pillow alone knows about
+
+
+@pytest.mark.parametrize("kind", ["JPEG2000", "ICO", "TGA", "PPM"])
+def test_other_formats(read, kind: str) -> None:
+    options = {"sizes": [(20, 24)]} if kind == "ICO" else {}
+    picture = read(encoded(Image.fromarray(RGB8), kind, **options))
+    assert torch.equal(picture.tensor, unit(RGB8))
+    assert picture.notices == ()
+
+
+def test_16_bit_gray_of_other_formats(read) -> None:
+    gray = DEEP[..., 0]
+    for data in (encoded(Image.fromarray(gray), "JPEG2000"), b"P5\n20 24\n65535\n" + gray.astype(">u2").tobytes()):
+        assert torch.equal(read(data).tensor, unit(gray))
+
+
+@pytest.mark.skipif("AVIF" not in FORMATS, reason="this Pillow reads no AVIF")
+def test_avif(read) -> None:
+    smooth = np.asarray(Image.fromarray(RGB8[:3, :3]).resize((40, 32), Image.Resampling.BICUBIC))
+    data = encoded(Image.fromarray(smooth), "AVIF", quality=100, subsampling="4:4:4")
+    assert (read(data).tensor - unit(smooth)).abs().max() < 4 / 255
+    with pytest.raises(ImpastoError, match=r"picture.any: is damaged or cut short"):
+        read(data[:60])
+
+
+def test_avif_without_a_decoder(read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "_AVIF", ())
+    monkeypatch.setattr(decoding, "FORMATS", ("PNG",))
+    with pytest.raises(ImpastoError, match=r"picture.any: is an AVIF file, which this Pillow does not read; update"):
+        read(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(100))
+
+
+def psd(planes: np.ndarray, depth: int = 8) -> bytes:
+    """(C, H, W) flattened, without layers."""
+    header = b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", len(planes), *planes.shape[1:], depth, 3)
+    return header + bytes(12) + b"\0\0" + planes.tobytes()
+
+
+def test_psd(read) -> None:
+    picture = read(psd(np.moveaxis(RGB8, 2, 0)))
+    assert torch.equal(picture.tensor, unit(RGB8))
+    assert picture.notices == ()
+    with pytest.raises(ImpastoError, match=r"picture.any: is a PSD with 16 or 32 bits a channel; save it as TIFF"):
+        read(psd(np.moveaxis(DEEP[..., :3], 2, 0), depth=16))
+
+
+def test_bmp_with_odd_bit_fields(read) -> None:
+    masks = struct.pack("<3I", 0xF00, 0xF0, 0xF)
+    head = struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 16, 3, 32, 0, 0, 0, 0)
+    with pytest.raises(ImpastoError, match=r"picture.any: is a BMP of an unusual kind; save it as PNG or TIFF"):
+        read(b"BM" + struct.pack("<IHHI", 98, 0, 0, 66) + head + masks + bytes(32))
+
+
+def test_an_icon_larger_than_it_says(read) -> None:
+    inside = encoded(Image.new("RGB", (3000, 3000)), "PNG")
+    entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(inside), 22)
+    with pytest.raises(ImpastoError, match=r"picture.any: is damaged"):
+        read(struct.pack("<HHH", 0, 1, 1) + entry + inside)
+
+
+@pytest.mark.parametrize(("number", "name"), [(34887, "LERC"), (34712, "JPEG2000"), (5, "LZW")])
+def test_compression_that_nothing_here_unpacks(read, number: int, name: str) -> None:
+    tags = {"t258": [16, 16], "t259": [number], "t262": [1], "t277": [2], "t278": [24], "t338": [2]}
+    with pytest.raises(ImpastoError) as caught:
+        read(tiff_of([bytes(24 * 20 * 4)], (20, 24), "<", **tags))
+    what = f"uses a compression that impasto does not read ({name}); save it uncompressed or with deflate"
+    assert str(caught.value).endswith(f"picture.any: {what}")
+
+
+@pytest.mark.parametrize(("number", "name"), [(50001, "webp"), (32809, "tiff_thunderscan")])
+def test_compression_that_libtiff_is_built_without(read, number: int, name: str, capfd) -> None:
+    tags = {"t258": [8, 8, 8], "t259": [number], "t262": [2], "t277": [3], "t278": [24]}
+    with pytest.raises(ImpastoError, match=rf"uses a compression that impasto does not read \({name}\); save it"):
+        read(tiff_of([bytes(24 * 20 * 3)], (20, 24), "<", **tags))
+
+
 # --- transparency
 
 
@@ -640,15 +719,47 @@ def test_empty_file(read) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"hello, this is no picture", b"\0" * 100, b"%PDF-1.7\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\xff"],
+    [b"hello, this is no picture", b"\0" * 100, b"<html>", b"PK\3\4" + bytes(40), b"\xff"],
 )
 def test_not_an_image(read, data: bytes) -> None:
     with pytest.raises(ImpastoError, match=r"picture.any: is not an image that impasto reads; convert it to JPEG, PNG"):
         read(data)
 
 
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC file"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "a HEIC file"),
+        (b"\0\0\0\x18ftypisom\0\0\2\0isommp42", "a video"),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1webm", "a video"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video"),
+        (b"\xff\x0a\xfa\x1f", "a JPEG XL file"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL file"),
+        (b"%PDF-1.7\n", "a PDF file"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG file"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- drawn -->\n<svg width='3'/>", "an SVG file"),
+        (b"gimp xcf v011\0", "an XCF file"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(read, start: bytes, name: str) -> None:
+    with pytest.raises(ImpastoError) as caught:
+        read(start + bytes(100))
+    end = f"picture.any: is {name}, which impasto does not read; convert it to JPEG, PNG, WebP or TIFF"
+    assert str(caught.value).endswith(end)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"II*\0\x10\0\0\0CR\2\0", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", b"FUJIFILMCCD-RAW 0201", b"IIU\0\x18\0\0\0"],
+)
+def test_camera_raw_that_is_no_plain_tiff(read, start: bytes) -> None:
+    with pytest.raises(ImpastoError, match=r"picture.any: is a camera raw file; develop it first"):
+        read(start + bytes(100))
+
+
 def test_formats_that_run_other_programs_are_not_tried(read) -> None:
-    with pytest.raises(ImpastoError, match="is not an image that impasto reads"):
+    with pytest.raises(ImpastoError, match="is a PostScript file, which impasto does not read"):
         read(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
 
 

@@ -15,16 +15,33 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, features
 
 from impasto.errors import ImpastoError
-from impasto.files.deep import mend_tiff, raw_mode, read_16_bit, read_tiff, refuse_raw, to_unit
+from impasto.files.deep import (
+    lacks_codec,
+    mend_tiff,
+    raw_mode,
+    read_16_bit,
+    read_tiff,
+    refuse_raw,
+    to_unit,
+    unread_compression,
+)
+from impasto.files.foreign import CONVERT, ENOUGH, refusal
 from impasto.files.srgb import Array, Pixels, Samples, as_orientation, to_pixels
 
-#: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
+# A Pillow before 11.3 does not know the word.
+_AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
 
-_TIFF_STARTS, _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")
+#: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed. TGA is last: it
+#: has no signature.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", *_AVIF, "PSD", "PPM", "ICO", "TGA")
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"8BPS", b"\0\0\1\0", *_JPEG_2000)
+_LARGEST_ICON = 1024 * 1024  # pixels
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _PLANAR_CONFIGURATION, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
 # How far Pillow scales the samples of a PNG in gray, but not the transparent one of its tRNS chunk.
 _SCALED = {"L;2": 85, "L;4": 17}
@@ -91,8 +108,9 @@ def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
             samples = read_tiff(file, label, lambda size: check_size(size, label, max_pixels))
         else:
             check_size(image.size, label, max_pixels)
-            # An MPO is a photograph with its own thumbnail or depth map behind it, as telephones write.
-            if image.format != "MPO" and getattr(image, "is_animated", False):
+            # An MPO is a photograph with its own thumbnail or depth map behind it, as telephones write; the frames of a
+            # PSD are its layers, and what is read is all of them.
+            if image.format not in ("MPO", "PSD") and getattr(image, "is_animated", False):
                 pages, frames = "holds several pages; the first is used", "is animated; the first frame is used"
                 notices.append(pages if image.format == "TIFF" else frames)
             samples = _read(image, file, label)
@@ -120,23 +138,21 @@ def open_image(file: IO[bytes], label: str) -> Image.Image | None:
     Raises:
         ImpastoError: not an image that impasto reads, or its header is damaged.
     """
+    start = file.read(ENOUGH)
+    file.seek(0)
+    if said := refusal(start):
+        raise ImpastoError(f"{label}: {said}")
+    if start[:4] == b"\0\0\1\0":  # Pillow decodes an icon as it opens it
+        Image.MAX_IMAGE_PIXELS = _LARGEST_ICON
     try:
         image = Image.open(file, formats=FORMATS)
-        if image.format == "TIFF":
-            refuse_raw(image.tag_v2.get, label)  # type: ignore[attr-defined]
-        return image
-    except ImpastoError:
-        raise
     except Exception as error:  # plugins raise whatever their parsing runs into
-        file.seek(0)
-        start = file.read(12)
         if start.startswith(_TIFF_STARTS):
             return None
-        webp, bmp = start[:4] == b"RIFF" and start[8:] == b"WEBP", start[:2] == b"BM" and start[6:10] == bytes(4)
-        if webp or bmp or start.startswith(_STARTS):
-            raise ImpastoError(f"{label}: is damaged or cut short; copy or export it again") from error
-        mend = "convert it to JPEG, PNG, WebP or TIFF"
-        raise ImpastoError(f"{label}: is not an image that impasto reads; {mend}") from error
+        raise ImpastoError(f"{label}: {_unopened(start, error)}") from error
+    if image.format == "TIFF":
+        refuse_raw(image.tag_v2.get, label)  # type: ignore[attr-defined]
+    return image
 
 
 @contextmanager
@@ -160,6 +176,20 @@ def guarded(label: str) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
+def _unopened(start: bytes, error: Exception) -> str:
+    """What to say of a file that begins so and that Pillow did not open."""
+    bmp, boxes = start[:2] == b"BM" and start[6:10] == bytes(4), start[4:8] == b"ftyp"
+    if bmp and "nsupported" in str(error):
+        return "is a BMP of an unusual kind; save it as PNG or TIFF"
+    if start[:4] == b"8BPS" and start[22:24] in (b"\0\x10", b"\0\x20"):
+        return "is a PSD with 16 or 32 bits a channel; save it as TIFF, or with 8"
+    if boxes and not _AVIF:
+        return f"is an AVIF file, which this Pillow does not read; update Pillow, or {CONVERT}"
+    if bmp or boxes or (start[:4] == b"RIFF" and start[8:12] == b"WEBP") or start.startswith(_STARTS):
+        return "is damaged or cut short; copy or export it again"
+    return f"is not an image that impasto reads; {CONVERT}"
+
+
 def _tag(image: Image.Image, number: int) -> Any:
     """A TIFF's own tag; None in other formats."""
     return getattr(image, "tag_v2", {}).get(number)
@@ -176,7 +206,12 @@ def _read(image: Image.Image, file: IO[bytes] | None, label: str) -> Samples:
     if hasattr(image, "tag_v2"):
         mend_tiff(image)
     layout = raw_mode(image)
-    image.load()
+    try:
+        image.load()
+    except OSError as error:
+        if lacks_codec(image):
+            raise unread_compression(image.info["compression"], label) from error
+        raise
     profile, key = image.info.get("icc_profile"), image.info.get("transparency")
     fine = _deep_gray(image, label)
     if fine is None and file and (deep := read_16_bit(image, layout, file)) is not None:

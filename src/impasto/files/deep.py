@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import zlib
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image, ImagePalette
 
 from impasto.errors import ImpastoError
+from impasto.files.foreign import CAMERA_RAW
 from impasto.files.srgb import Array, Samples, as_orientation
 
 _UNCOMPRESSED, _DEFLATE = 1, (8, 32946)
@@ -20,6 +22,7 @@ _ICC_PROFILE, _ORIENTATION, _COLOR_MAP = 34675, 274, 320
 _SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _SUB_IFDS, _DNG_VERSION = 254, 258, 262, 330, 50706
 _UNSPECIFIED, _PREMULTIPLIED = 0, 1
 _PREDICTORS = (1, 2)
+_RARE = ("lzma", "zstd", "webp", "tiff_thunderscan", "tiff_sgilog", "tiff_sgilog24")
 
 
 def refuse_raw(tag: Callable[..., Any], label: str) -> None:
@@ -33,7 +36,7 @@ def refuse_raw(tag: Callable[..., Any], label: str) -> None:
     thumbnail = tag(_SUBFILE_TYPE, 0) & 1 and tag(_SUB_IFDS, None) is not None
     sensor = tag(_PHOTOMETRIC, 0) in (_COLOR_FILTER, _LINEAR_RAW)
     if thumbnail or sensor or tag(_DNG_VERSION, None) is not None:
-        raise ImpastoError(f"{label}: is a camera raw file; develop it first, for example to a TIFF or JPEG")
+        raise ImpastoError(f"{label}: {CAMERA_RAW}")
 
 
 def raw_mode(image: Image.Image) -> str:
@@ -41,6 +44,18 @@ def raw_mode(image: Image.Image) -> str:
     tiles = getattr(image, "tile", None)
     args = tiles[0][3] if tiles else ""
     return args if isinstance(args, str) else str(args[0])
+
+
+def lacks_codec(image: Image.Image) -> bool:
+    """Whether this is a TIFF in a compression that not every libtiff is built with, and Pillow's is not."""
+    compression = image.info.get("compression") if image.format == "TIFF" else None
+    if compression not in _RARE:
+        return False
+    try:
+        Image.new("RGB", (1, 1)).save(io.BytesIO(), "TIFF", compression=compression)
+    except OSError:
+        return True
+    return False
 
 
 def mend_tiff(image: Any) -> None:
