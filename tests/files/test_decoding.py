@@ -502,6 +502,88 @@ def test_compression_that_libtiff_is_built_without(read, number: int, name: str,
         read(tiff_of([bytes(24 * 20 * 3)], (20, 24), "<", **tags))
 
 
+# --- what a PNG says
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt"])
+def test_png_with_a_long_text(read, name: bytes) -> None:
+    text = {b"zTXt": b"note\0\0", b"iTXt": b"note\0\1\0\0\0"}[name] + zlib.compress(bytes(5_000_000))
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in RGB8))
+    assert torch.equal(read(png(20, 24, 8, 2, rows, chunk(name, text))).tensor, unit(RGB8))
+    limit = PngImagePlugin.MAX_TEXT_CHUNK
+    read(png(20, 24, 8, 2, rows))
+    assert limit == PngImagePlugin.MAX_TEXT_CHUNK
+
+
+def test_png_with_a_damaged_chunk_that_is_not_needed(read) -> None:
+    bad = chunk(b"tEXt", b"note\0hello")[:-1] + b"?"
+    picture = read(png16(DEEP[..., :3], bad, chunk(b"tEXt", b"note\0hello")))
+    assert torch.equal(picture.tensor, unit(DEEP[..., :3]))
+    assert [notice.split(": ")[1] for notice in picture.notices] == ["its chunk tEXt is damaged and is ignored"]
+    whole = png16(DEEP[..., :3])
+    behind = whole[:-12] + bad + whole[-12:]
+    assert torch.equal(read(behind).tensor, unit(DEEP[..., :3]))
+    at = whole.index(b"IDAT")
+    with pytest.raises(ImpastoError, match="damaged"):
+        read(whole[: at + 9] + b"?" + whole[at + 10 :])
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_gamma_of_a_png(read, deep: bool) -> None:
+    linear = chunk(b"gAMA", struct.pack(">I", 100_000))
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in RGB8))
+    data = png16(DEEP[..., :3], linear) if deep else png(20, 24, 8, 2, rows, linear)
+    light = unit(DEEP[..., :3] if deep else RGB8).double()
+    expected = torch.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055).float()
+    picture = read(data)
+    torch.testing.assert_close(picture.tensor, expected, atol=1e-5, rtol=0)
+    assert picture.notices == ()
+    if not deep:
+        with Image.open(io.BytesIO(data)) as image:
+            assert torch.equal(load_image(image).tensor, picture.tensor)
+
+
+@pytest.mark.parametrize("extra", [b"gAMA", b"sRGB", b"iCCP", b"cICP"])
+def test_png_that_means_srgb(read, extra: bytes) -> None:
+    linear = chunk(b"gAMA", struct.pack(">I", 100_000))
+    extras = {
+        b"gAMA": [chunk(b"gAMA", struct.pack(">I", 45_455))],
+        b"sRGB": [chunk(b"sRGB", b"\0"), linear],
+        b"iCCP": [chunk(b"iCCP", b"it\0\0" + zlib.compress(srgb_profile())), chunk(b"cICP", b"\x0c\x0d\0\1"), linear],
+        b"cICP": [chunk(b"cICP", b"\1\x0d\0\1"), linear],
+    }[extra]
+    picture = read(png16(DEEP[..., :3], *extras))
+    assert torch.equal(picture.tensor, unit(DEEP[..., :3]))
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (chunk(b"cICP", b"\x09\x10\0\1"), "is HDR (PQ), by its cICP chunk"),
+        (chunk(b"cICP", b"\x09\x12\0\1"), "is HDR (HLG), by its cICP chunk"),
+        (chunk(b"cICP", b"\x0c\x0d\0\1"), "has other primaries or another curve than sRGB, by its cICP chunk"),
+        (
+            chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)),
+            "has other primaries than sRGB, by its cHRM chunk",
+        ),
+    ],
+)
+def test_png_in_colors_that_are_not_converted(read, extra: bytes, said: str) -> None:
+    picture = read(png16(DEEP[..., :3], extra))
+    assert torch.equal(picture.tensor, unit(DEEP[..., :3]))
+    (notice,) = picture.notices
+    assert notice.endswith(f"picture.any: {said}; its colors are taken as sRGB")
+
+
+def test_what_keeps_8_of_16_bits_says_so(read) -> None:
+    inks = tiff(DEEP, photometric="separated")
+    premultiplied = tiff(DEEP, photometric="rgb", extrasamples=["assocalpha"])
+    for data in (inks, premultiplied, b"P6\n20 24\n65535\n" + DEEP[..., :3].astype(">u2").tobytes()):
+        (notice,) = read(data).notices
+        assert notice.endswith("picture.any: holds more than 8 bits a channel, of which the upper 8 are used")
+
+
 # --- transparency
 
 

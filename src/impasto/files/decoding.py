@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageFile, features
+from PIL import Image, ImageFile, PngImagePlugin, features
 
 from impasto.errors import ImpastoError
+from impasto.files import png
 from impasto.files.deep import (
+    bits_of,
     lacks_codec,
     mend_tiff,
     raw_mode,
@@ -103,19 +105,18 @@ def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
     """
     with guarded(label):
         image = open_image(file, label)
-        notices: list[str] = []
         if image is None or _is_for_tifffile(image):
             samples = read_tiff(file, label, lambda size: check_size(size, label, max_pixels))
-        else:
-            check_size(image.size, label, max_pixels)
-            # An MPO is a photograph with its own thumbnail or depth map behind it, as telephones write; the frames of a
-            # PSD are its layers, and what is read is all of them.
-            if image.format not in ("MPO", "PSD") and getattr(image, "is_animated", False):
-                pages, frames = "holds several pages; the first is used", "is animated; the first frame is used"
-                notices.append(pages if image.format == "TIFF" else frames)
-            samples = _read(image, file, label)
-            samples.orientation = _exif_orientation(image)
-        return to_pixels(samples, notices)
+            return to_pixels(samples, [])
+        check_size(image.size, label, max_pixels)
+        file, dropped, cicp = png.sound(file)
+        notices = [f"its chunk {name} is damaged and is ignored" for name in dropped]
+        # An MPO is a photograph with its own thumbnail or depth map behind it, as telephones write; the frames of a
+        # PSD are its layers, and what is read is all of them.
+        if image.format not in ("MPO", "PSD") and getattr(image, "is_animated", False):
+            pages, frames = "holds several pages; the first is used", "is animated; the first frame is used"
+            notices.append(pages if image.format == "TIFF" else frames)
+        return to_pixels(_read_as_meant(image, file, label, notices, cicp), notices)
 
 
 def decode_pil(image: Image.Image, label: str, max_pixels: int) -> Pixels:
@@ -126,10 +127,11 @@ def decode_pil(image: Image.Image, label: str, max_pixels: int) -> Pixels:
     """
     with guarded(label):
         check_size(image.size, label, max_pixels)
-        samples = _read(image, None, label)
-        # Copies keep the EXIF block of their file, though their owner may have turned them since.
-        samples.orientation = _exif_orientation(image) if isinstance(image, ImageFile.ImageFile) else 1
-        return to_pixels(samples, [])
+        notices: list[str] = []
+        # Copies keep what their file said, though their owner may have turned them since.
+        meant = isinstance(image, ImageFile.ImageFile)
+        samples = _read_as_meant(image, None, label, notices) if meant else _read(image, None, label, notices)
+        return to_pixels(samples, notices)
 
 
 def open_image(file: IO[bytes], label: str) -> Image.Image | None:
@@ -138,14 +140,14 @@ def open_image(file: IO[bytes], label: str) -> Image.Image | None:
     Raises:
         ImpastoError: not an image that impasto reads, or its header is damaged.
     """
-    start = file.read(ENOUGH)
     file.seek(0)
+    start = file.read(ENOUGH)
     if said := refusal(start):
         raise ImpastoError(f"{label}: {said}")
     if start[:4] == b"\0\0\1\0":  # Pillow decodes an icon as it opens it
         Image.MAX_IMAGE_PIXELS = _LARGEST_ICON
     try:
-        image = Image.open(file, formats=FORMATS)
+        image = Image.open(png.sound(file)[0], formats=FORMATS)
     except Exception as error:  # plugins raise whatever their parsing runs into
         if start.startswith(_TIFF_STARTS):
             return None
@@ -159,11 +161,13 @@ def open_image(file: IO[bytes], label: str) -> Image.Image | None:
 def guarded(label: str) -> Iterator[None]:
     """Around every use of Pillow on a stranger's file: whatever a decoder raises becomes one plain line.
 
-    Pillow's own limit is off (ours is checked instead, and may be the higher one) and its warnings are silent.
+    Pillow's own limit is off (ours is checked instead, and may be the higher one), that of a PNG's text is the one for
+    all of them, and its warnings are silent.
     """
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        longest, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
         try:
             yield
         except ImpastoError:
@@ -173,7 +177,7 @@ def guarded(label: str) -> Iterator[None]:
         except Exception as error:  # decoders raise whatever they run into; the cause stays attached for --debug
             raise ImpastoError(f"{label}: is damaged or cut short; copy or export it again") from error
         finally:
-            Image.MAX_IMAGE_PIXELS = before
+            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before, longest
 
 
 def _unopened(start: bytes, error: Exception) -> str:
@@ -201,8 +205,21 @@ def _is_for_tifffile(image: Image.Image) -> bool:
     return _tag(image, _PLANAR_CONFIGURATION) == 2 and (deep or image.mode in ("L", "LA", "La", "P", "PA"))
 
 
-def _read(image: Image.Image, file: IO[bytes] | None, label: str) -> Samples:
+def _read_as_meant(
+    image: Image.Image, file: IO[bytes] | None, label: str, notices: list[str], cicp: bytes = b""
+) -> Samples:
+    """Load an image that still is its file's: with the orientation and the gamma that the file says."""
+    samples = _read(image, file, label, notices)
+    samples.orientation = _exif_orientation(image)
+    if image.format == "PNG":
+        samples.gamma, notice = png.gamma_and_notice(image.info, cicp)
+        notices += [notice] if notice else []
+    return samples
+
+
+def _read(image: Image.Image, file: IO[bytes] | None, label: str, notices: list[str]) -> Samples:
     """Load ``image`` (from ``file``, if it came from one of ours), whatever its mode; not its orientation."""
+    deep = bits_of(image) > 8
     if hasattr(image, "tag_v2"):
         mend_tiff(image)
     layout = raw_mode(image)
@@ -214,14 +231,16 @@ def _read(image: Image.Image, file: IO[bytes] | None, label: str) -> Samples:
         raise
     profile, key = image.info.get("icc_profile"), image.info.get("transparency")
     fine = _deep_gray(image, label)
-    if fine is None and file and (deep := read_16_bit(image, layout, file)) is not None:
-        fine = to_unit(deep, label)
+    if fine is None and file and (sixteen := read_16_bit(image, layout, file)) is not None:
+        fine = to_unit(sixteen, label)
     if fine is not None:
         samples = Samples.from_array(fine, profile)
         if key is not None and samples.alpha is None:  # A PNG may name one color as the transparent one.
             samples.alpha = _all_but(np.rint(fine * np.float32(65535)), key)
         return samples
 
+    if deep and file:
+        notices.append("holds more than 8 bits a channel, of which the upper 8 are used")
     if image.mode in ("La", "RGBa"):  # Premultiplied.
         image = image.convert(image.mode.upper())
     alpha = None

@@ -46,6 +46,14 @@ def raw_mode(image: Image.Image) -> str:
     return args if isinstance(args, str) else str(args[0])
 
 
+def bits_of(image: Image.Image) -> int:
+    """Bits a channel in the file of an image that is not loaded yet, where Pillow tells: of a TIFF and a PPM."""
+    if image.format == "PPM" and getattr(image, "tile", None):
+        args = image.tile[0][3]  # type: ignore[attr-defined]
+        return int(args[1]).bit_length() if isinstance(args, tuple) else 8
+    return max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE) or (0,))
+
+
 def lacks_codec(image: Image.Image) -> bool:
     """Whether this is a TIFF in a compression that not every libtiff is built with, and Pillow's is not."""
     compression = image.info.get("compression") if image.format == "TIFF" else None
