@@ -888,6 +888,58 @@ def test_cut_anywhere_is_refused_or_whole(read, kind: str, options: dict[str, ob
             assert "damaged or cut short" in refusal
 
 
+MAY = ["parts of it may be damaged"]
+SMOOTH = Image.fromarray(RGB8).resize((640, 480), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"quality": 100, "subsampling": 0},
+        {"optimize": True},
+        {"quality": 20},
+        {"restart_marker_blocks": 5},
+        {"progressive": True},
+    ],
+)
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("flat", [False, True])
+def test_whole_jpeg_is_not_called_damaged(read, mode: str, flat: bool, options: dict[str, int]) -> None:
+    for size in ((640, 480), (23, 17), (8, 8)):
+        image = Image.new("RGB", size, (128, 128, 128)) if flat else SMOOTH.crop((0, 0, *size))
+        data = encoded(image.convert(mode), "JPEG", **options)
+        for end in (b"", b"\xff\xd9" + bytes(9), encoded(Image.new("RGB", (9, 9)), "JPEG")):  # what telephones append
+            assert read(data + end).notices == ()
+        assert read(data[:-2] + b"\xff\xff\xff\xd9").notices == ()
+
+
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"quality": 97, "subsampling": 0}])
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
+def test_jpeg_with_an_end_before_its_time(read, part: float, options: dict[str, int]) -> None:
+    data = encoded(SMOOTH, "JPEG", **options)
+    (notice,) = read(data[: int(part * len(data))] + b"\xff\xd9").notices
+    assert notice.endswith("picture.any: parts of it may be damaged")
+
+
+def test_jpeg_that_is_zeros_from_some_place_on(read) -> None:
+    data = encoded(SMOOTH, "JPEG")
+    half = len(data) // 2
+    assert [notice.split(": ")[1] for notice in read(data[:half] + bytes(60_000)).notices] == MAY
+    assert [notice.split(": ")[1] for notice in read(data[:half] + bytes(4096) + data[half + 4096 :]).notices] == MAY
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (64, 64)}])
+def test_deflate_tiff_with_zeros_inside(read, options: dict[str, object]) -> None:
+    data = tiff(np.asarray(SMOOTH), photometric="rgb", compression="zlib", rowsperstrip=64, **options)
+    assert read(data).notices == ()
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        at, half = file.pages[0].dataoffsets[3], file.pages[0].databytecounts[3] // 2
+    # libtiff refuses some of what is broken so, and passes over the rest.
+    picture = read(data[: at + half] + bytes(half) + data[at + 2 * half :])
+    assert [notice.split(": ")[1] for notice in picture.notices] == MAY
+
+
 def test_a_bad_file_prints_nothing(tmp_path: Path) -> None:
     data = encoded(Image.fromarray(RGB8), "TIFF", compression="tiff_lzw")
     (tmp_path / "cut.tif").write_bytes(data[: len(data) // 2])

@@ -19,6 +19,7 @@ from PIL import Image, ImageFile, PngImagePlugin, features
 
 from impasto.errors import ImpastoError
 from impasto.files import png
+from impasto.files.damage import seems_damaged
 from impasto.files.deep import (
     bits_of,
     lacks_codec,
@@ -116,7 +117,10 @@ def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
         if image.format not in ("MPO", "PSD") and getattr(image, "is_animated", False):
             pages, frames = "holds several pages; the first is used", "is animated; the first frame is used"
             notices.append(pages if image.format == "TIFF" else frames)
-        return to_pixels(_read_as_meant(image, file, label, notices, cicp), notices)
+        samples = _read_as_meant(image, file, label, notices, cicp)
+        if seems_damaged(image, file):
+            notices.append("parts of it may be damaged")
+        return to_pixels(samples, notices)
 
 
 def decode_pil(image: Image.Image, label: str, max_pixels: int) -> Pixels:

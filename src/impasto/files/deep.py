@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -126,6 +126,18 @@ def read_tiff(file: IO[bytes], label: str, check_size: Callable[[tuple[int, int]
         return Samples.from_array(samples, None if profile is None else bytes(profile), as_orientation(orientation))
 
 
+def has_broken_segments(file: IO[bytes]) -> bool:
+    """Whether a strip or tile of the first page of a deflated TIFF cannot be unpacked; libtiff says it of some only."""
+    import tifffile
+
+    file.seek(0)
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            return any(_is_broken(data, most) for data, most in _segments(tiff.pages[0]))
+    except Exception:  # Pillow has read it; of what tifffile does not, nothing can be said
+        return False
+
+
 def unread_compression(name: object, label: str) -> ImpastoError:
     """What to raise of a TIFF whose samples nothing here unpacks."""
     what = f"uses a compression that impasto does not read ({name})"
@@ -204,12 +216,28 @@ def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
 
 
 def _check_deflate(page: Any, check_size: Callable[[tuple[int, int]], None]) -> None:
-    """Refuse a strip or tile that unpacks to more than its size: tifffile would unpack all of it."""
+    """Refuse a broken strip or tile, and one that unpacks to more than its size: tifffile would unpack all of it."""
+    if page.is_tiled:
+        check_size((page.tilewidth, page.tilelength))
+    if any(_is_broken(data, most) for data, most in _segments(page)):
+        raise ValueError("a segment is broken, or unpacks to more than its size")
+
+
+def _segments(page: Any) -> Iterator[tuple[bytes, int]]:
+    """The strips or tiles of a page as they are stored, each with the most bytes that it may unpack to."""
     width, length = page.imagewidth, min(page.rowsperstrip, page.imagelength)
     if page.is_tiled:
         width, length = page.tilewidth, page.tilelength
-        check_size((width, length))
     most = width * length * page.samplesperpixel * page.dtype.itemsize
     for data, _ in page.parent.filehandle.read_segments(page.dataoffsets, page.databytecounts):
-        if data and len(zlib.decompressobj().decompress(data, most + 1)) > most:
-            raise ValueError("a segment unpacks to more than its size")
+        if data:  # a segment of no bytes is one without any picture, in some files
+            yield data, most
+
+
+def _is_broken(data: bytes, most: int) -> bool:
+    """Whether deflated data go wrong, are cut short, or unpack to more than ``most`` bytes."""
+    inflate = zlib.decompressobj()
+    try:
+        return len(inflate.decompress(data, most + 1)) > most or not inflate.eof
+    except zlib.error:
+        return True
