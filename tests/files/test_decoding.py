@@ -18,8 +18,8 @@ import torch
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from impasto.errors import ImpastoError
-from impasto.files import decoding
-from impasto.files.decoding import FORMATS
+from impasto.files import decoding, formats
+from impasto.files.formats import FORMATS
 from impasto.files.srgb import srgb_profile
 from impasto.images import Picture, load_image
 
@@ -452,7 +452,7 @@ def test_avif(read) -> None:
 
 
 def test_avif_without_a_decoder(read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_AVIF", ())
+    monkeypatch.setattr(formats, "_AVIF", ())
     monkeypatch.setattr(decoding, "FORMATS", ("PNG",))
     with pytest.raises(ImpastoError, match=r"picture.any: is an AVIF file, which this Pillow does not read; update"):
         read(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(100))
@@ -801,7 +801,7 @@ def test_empty_file(read) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"hello, this is no picture", b"\0" * 100, b"<html>", b"PK\3\4" + bytes(40), b"\xff"],
+    [b"hello, this is no picture", b"\0" * 100, b"<a>", b"PK\3\4" + bytes(40), b"\xff"],
 )
 def test_not_an_image(read, data: bytes) -> None:
     with pytest.raises(ImpastoError, match=r"picture.any: is not an image that impasto reads; convert it to JPEG, PNG"):
@@ -821,6 +821,7 @@ def test_not_an_image(read, data: bytes) -> None:
         (b"%PDF-1.7\n", "a PDF file"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG file"),
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- drawn -->\n<svg width='3'/>", "an SVG file"),
+        (b"<!DOCTYPE html>\n<html><body><svg>", "a web page"),
         (b"gimp xcf v011\0", "an XCF file"),
     ],
 )
@@ -914,8 +915,8 @@ def test_whole_jpeg_is_not_called_damaged(read, mode: str, flat: bool, options: 
         assert read(data[:-2] + b"\xff\xff\xff\xd9").notices == ()
 
 
-@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"quality": 97, "subsampling": 0}])
-@pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"quality": 97, "subsampling": 0}, {"progressive": True}])
+@pytest.mark.parametrize("part", [0.3, 0.5])
 def test_jpeg_with_an_end_before_its_time(read, part: float, options: dict[str, int]) -> None:
     data = encoded(SMOOTH, "JPEG", **options)
     (notice,) = read(data[: int(part * len(data))] + b"\xff\xd9").notices

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageFile, PngImagePlugin, features
+from PIL import Image, ImageFile, PngImagePlugin
 
 from impasto.errors import ImpastoError
 from impasto.files import png
@@ -31,19 +31,10 @@ from impasto.files.deep import (
     to_unit,
     unread_compression,
 )
-from impasto.files.foreign import CONVERT, ENOUGH, refusal
+from impasto.files.formats import ENOUGH, FORMATS, refusal, unopened
 from impasto.files.srgb import Array, Pixels, Samples, as_orientation, to_pixels
 
-# A Pillow before 11.3 does not know the word.
-_AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
-
-#: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed. TGA is last: it
-#: has no signature.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", *_AVIF, "PSD", "PPM", "ICO", "TGA")
-
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"8BPS", b"\0\0\1\0", *_JPEG_2000)
 _LARGEST_ICON = 1024 * 1024  # pixels
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _PLANAR_CONFIGURATION, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
 # How far Pillow scales the samples of a PNG in gray, but not the transparent one of its tRNS chunk.
@@ -155,7 +146,7 @@ def open_image(file: IO[bytes], label: str) -> Image.Image | None:
     except Exception as error:  # plugins raise whatever their parsing runs into
         if start.startswith(_TIFF_STARTS):
             return None
-        raise ImpastoError(f"{label}: {_unopened(start, error)}") from error
+        raise ImpastoError(f"{label}: {unopened(start, error)}") from error
     if image.format == "TIFF":
         refuse_raw(image.tag_v2.get, label)  # type: ignore[attr-defined]
     return image
@@ -182,20 +173,6 @@ def guarded(label: str) -> Iterator[None]:
             raise ImpastoError(f"{label}: is damaged or cut short; copy or export it again") from error
         finally:
             Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before, longest
-
-
-def _unopened(start: bytes, error: Exception) -> str:
-    """What to say of a file that begins so and that Pillow did not open."""
-    bmp, boxes = start[:2] == b"BM" and start[6:10] == bytes(4), start[4:8] == b"ftyp"
-    if bmp and "nsupported" in str(error):
-        return "is a BMP of an unusual kind; save it as PNG or TIFF"
-    if start[:4] == b"8BPS" and start[22:24] in (b"\0\x10", b"\0\x20"):
-        return "is a PSD with 16 or 32 bits a channel; save it as TIFF, or with 8"
-    if boxes and not _AVIF:
-        return f"is an AVIF file, which this Pillow does not read; update Pillow, or {CONVERT}"
-    if bmp or boxes or (start[:4] == b"RIFF" and start[8:12] == b"WEBP") or start.startswith(_STARTS):
-        return "is damaged or cut short; copy or export it again"
-    return f"is not an image that impasto reads; {CONVERT}"
 
 
 def _tag(image: Image.Image, number: int) -> Any:

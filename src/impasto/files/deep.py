@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImagePalette
 
 from impasto.errors import ImpastoError
-from impasto.files.foreign import CAMERA_RAW
+from impasto.files.formats import CAMERA_RAW
 from impasto.files.srgb import Array, Samples, as_orientation
 
 _UNCOMPRESSED, _DEFLATE = 1, (8, 32946)

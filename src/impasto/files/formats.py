@@ -1,6 +1,18 @@
-"""What a file is by its first bytes, where impasto does not read it."""
+"""Formats: which are tried, and what is said of a file in another, by its first bytes."""
 
 from __future__ import annotations
+
+from PIL import features
+
+# A Pillow before 11.3 does not know the word.
+_AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
+
+#: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed. TGA is last: it
+#: has no signature.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", *_AVIF, "PSD", "PPM", "ICO", "TGA")
+
+_JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+_READ = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"8BPS", b"\0\0\1\0", *_JPEG_2000)
 
 #: How many of a file's first bytes tell.
 ENOUGH = 1024
@@ -41,6 +53,23 @@ def refusal(start: bytes) -> str | None:
         kind = "a HEIC file" if boxes.startswith(_HEIC) else "a video"
     elif start[:4] == b"RIFF" and start[8:12] == b"AVI ":
         kind = "a video"
-    elif b"<svg" in start and start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        kind = "a web page"
+    elif text.startswith(b"<") and b"<svg" in text:
         kind = "an SVG file"
     return kind and f"is {kind}, which impasto does not read; {CONVERT}"
+
+
+def unopened(start: bytes, error: Exception) -> str:
+    """What to say of a file that begins so and that Pillow did not open."""
+    bmp, boxes = start[:2] == b"BM" and start[6:10] == bytes(4), start[4:8] == b"ftyp"
+    if bmp and "nsupported" in str(error):
+        return "is a BMP of an unusual kind; save it as PNG or TIFF"
+    if start[:4] == b"8BPS" and start[22:24] in (b"\0\x10", b"\0\x20"):
+        return "is a PSD with 16 or 32 bits a channel; save it as TIFF, or with 8"
+    if boxes and not _AVIF:
+        return f"is an AVIF file, which this Pillow does not read; update Pillow, or {CONVERT}"
+    if bmp or boxes or (start[:4] == b"RIFF" and start[8:12] == b"WEBP") or start.startswith(_READ):
+        return "is damaged or cut short; copy or export it again"
+    return f"is not an image that impasto reads; {CONVERT}"
