@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from impasto.errors import ImpastoError
+from impasto.files import decoding, formats
+from impasto.files.formats import FORMATS
 from impasto.files.srgb import srgb_profile
 from impasto.images import Picture, load_image
 
@@ -271,6 +273,148 @@ def test_float_tiff(read) -> None:
     assert torch.equal(read(file.getvalue()).tensor[0], torch.from_numpy(samples).permute(2, 0, 1))
 
 
+def tiff(samples: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, samples, metadata=None, **options)
+    return file.getvalue()
+
+
+def tiff_of(strips: list[bytes], size: tuple[int, int], order: str, **tags: list[int]) -> bytes:
+    """Strips that are there already, as (width, height); tifffile writes not every kind."""
+    offsets = [8 + sum(map(len, strips[:number])) for number in range(len(strips))]
+    values = {"t256": [size[0]], "t257": [size[1]], "t273": offsets, "t279": [len(strip) for strip in strips], **tags}
+    body, table = b"".join(strips), struct.pack(order + "H", len(values))
+    for name in sorted(values):
+        data = struct.pack(f"{order}{len(values[name])}I", *values[name])
+        if len(data) > 4:
+            data, body = struct.pack(order + "I", 8 + len(body)), body + data
+        table += struct.pack(order + "HHI", int(name[1:]), 4, len(values[name])) + data
+    return {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", 8 + len(body)) + body + table + bytes(4)
+
+
+def packed_tiff(
+    samples: np.ndarray, bits: int, order: str = "<", *, kind: int = 1, deflate: bool = False, planes: bool = False
+) -> bytes:
+    """(H, W, C) integers of any number of bits, in two strips or two a plane."""
+    height, width, channels = samples.shape
+    strips = []
+    for part in np.moveaxis(samples, 2, 0) if planes else [samples]:
+        for half in np.split(part, 2):
+            ones = half.reshape(len(half), -1, 1) >> np.arange(bits)[::-1] & 1
+            strips.append(np.packbits(ones.reshape(len(half), -1).astype(np.uint8), axis=1).tobytes())
+    tags = {"t258": [bits] * channels, "t262": [kind], "t277": [channels], "t278": [height // 2]}
+    tags |= {"t259": [8 if deflate else 1], "t284": [2 if planes else 1]}
+    strips = [zlib.compress(strip) if deflate else strip for strip in strips]
+    return tiff_of(strips, (width, height), order, **tags)
+
+
+def lzw(data: bytes) -> bytes:
+    """As TIFF has it, of literals alone; the table is emptied before a code could get longer than 9 bits."""
+    codes = []
+    for start in range(0, len(data), 200):
+        codes += [256, *data[start : start + 200]]
+    ones = np.array([*codes, 257])[:, None] >> np.arange(9)[::-1] & 1
+    return np.packbits(ones.astype(np.uint8).reshape(-1)).tobytes()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bits", [2, 4, 6, 10, 12, 14])
+def test_tiff_of_any_number_of_bits(read, bits: int, channels: int, deflate: bool, order: str) -> None:
+    samples = DEEP[..., :channels] >> (16 - bits)
+    picture = read(packed_tiff(samples, bits, order, kind=1 if channels == 1 else 2, deflate=deflate))
+    expected = torch.from_numpy((samples / (2**bits - 1)).astype(np.float32)).permute(2, 0, 1)
+    torch.testing.assert_close(picture.tensor[0], expected.expand(3, -1, -1), atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("compression", [1, 5])
+def test_12_bit_rows_of_an_odd_width(read, compression: int) -> None:
+    samples = DEEP[:, :19, 0] >> 4
+    ones = np.pad(samples[..., None] >> np.arange(12)[::-1] & 1, ((0, 0), (0, 1), (0, 0))).reshape(24, -1)
+    strip = np.packbits(ones[:, : 19 * 12 + 4].astype(np.uint8), axis=1).tobytes()
+    tags = {"t258": [12], "t259": [compression], "t262": [1], "t277": [1], "t278": [24]}
+    picture = read(tiff_of([lzw(strip) if compression == 5 else strip], (19, 24), "<", **tags))
+    assert torch.equal(picture.tensor[0, 0], torch.from_numpy((samples / 4095).astype(np.float32)))
+
+
+def test_12_bit_tiff_in_planes_and_where_white_is_zero(read) -> None:
+    samples = DEEP[..., :3] >> 4
+    expected = torch.from_numpy((samples / 4095).astype(np.float32)).permute(2, 0, 1)
+    assert torch.equal(read(packed_tiff(samples, 12, kind=2, planes=True)).tensor[0], expected)
+    torch.testing.assert_close(read(packed_tiff(samples[..., :1], 12, kind=0)).tensor[0, 0], 1 - expected[0])
+
+
+def test_camera_raw_is_refused(read) -> None:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(RGB8, photometric="rgb", subfiletype=1, subifds=1, metadata=None)
+        writer.write(DEEP[..., 0], photometric=32803, subfiletype=0, metadata=None)
+    dng = tiff(RGB8, photometric="rgb", extratags=[(50706, 1, 4, bytes([1, 4, 0, 0]), True)])
+    planes = packed_tiff(DEEP[..., :3], 16, kind=34892, planes=True)
+    for data in (file.getvalue(), dng, planes, tiff(DEEP[..., 0], photometric=32803)):
+        with pytest.raises(ImpastoError) as caught:
+            read(data)
+        assert str(caught.value).endswith(
+            "picture.any: is a camera raw file; develop it first, for example to a TIFF or JPEG"
+        )
+
+
+def test_reduced_first_page_alone_is_a_picture(read) -> None:
+    assert torch.equal(read(tiff(RGB8, photometric="rgb", subfiletype=1)).tensor, unit(RGB8))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_transparent_gray_of_a_png_with_few_bits(read, bits: int) -> None:
+    # Two rows of two: the levels 0 and 1, then 1 and 0.
+    first, second = 1 << 8 - 2 * bits, 1 << 8 - bits
+    body = zlib.compress(bytes([0, first, 0, second]))
+    data = png(2, 2, bits, 0, body, chunk(b"tRNS", struct.pack(">H", 1)))
+    picture = read(data)
+    assert picture.alpha.flatten().tolist() == [1, 0, 0, 1]
+    assert torch.equal(picture.tensor, torch.zeros(1, 3, 2, 2))
+    with Image.open(io.BytesIO(data)) as image:
+        assert load_image(image).alpha.flatten().tolist() == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+@pytest.mark.parametrize("planes", [False, True])
+def test_signed_tiff_is_refused(read, dtype: type, planes: bool) -> None:
+    samples = (DEEP[..., 0] >> 9).astype(dtype)
+    data = tiff(samples, photometric="minisblack")
+    if planes:
+        data = tiff(np.stack([samples] * 3), photometric="rgb", planarconfig="separate")
+    with pytest.raises(ImpastoError, match=r"picture.any: holds .*; save it with 8 or 16 bits"):
+        read(data)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_gray_and_alpha_in_planes(read, compression: str | None) -> None:
+    planes = np.stack([RGB8[..., 0], ALPHA8])
+    options = {"photometric": "minisblack", "planarconfig": "separate", "extrasamples": ["unassalpha"]}
+    picture = read(tiff(planes, compression=compression, **options))
+    assert torch.equal(picture.alpha, unit(ALPHA8)[:, :1])
+    torch.testing.assert_close(picture.tensor, composited(unit(RGB8[..., 0]), picture.alpha), atol=1e-6, rtol=0)
+
+
+def test_tiff_palette_of_8_bits(read) -> None:
+    colors = RNG.integers(0, 256, (3, 256), dtype=np.uint16)
+    for scale in (1, 257):
+        picture = read(tiff(ALPHA8, photometric="palette", colormap=colors * np.uint16(scale)))
+        assert torch.equal(picture.tensor, unit(np.moveaxis(colors.astype(np.uint8)[:, ALPHA8], 0, 2)))
+
+
+@pytest.mark.parametrize("compression", [1, 5, 8])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [0, 1])
+def test_float_gray_tiff(read, kind: int, order: str, compression: int) -> None:
+    samples = RGB8[..., 0].astype(np.float32) / 300
+    strip = {1: bytes, 5: lzw, 8: zlib.compress}[compression](samples.astype(order + "f4").tobytes())
+    tags = {"t258": [32], "t259": [compression], "t262": [kind], "t277": [1], "t278": [24], "t339": [3]}
+    picture = read(tiff_of([strip], (20, 24), order, **tags))
+    assert torch.equal(picture.tensor[0, 0], torch.from_numpy(samples if kind else 1 - samples))
+
+
 @pytest.mark.parametrize("value", [1.5, -0.1, np.nan])
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 3)])
 def test_float_tiff_out_of_range(read, value: float, shape: tuple[int, ...]) -> None:
@@ -279,6 +423,165 @@ def test_float_tiff_out_of_range(read, value: float, shape: tuple[int, ...]) -> 
     tifffile.imwrite(file, samples, photometric="rgb" if len(shape) == 3 else "minisblack", metadata=None)
     with pytest.raises(ImpastoError, match=r"picture.any: holds floats outside 0 to 1; scale them"):
         read(file.getvalue())
+
+
+# --- formats that Pillow alone knows about
+
+
+@pytest.mark.parametrize("kind", ["JPEG2000", "ICO", "TGA", "PPM"])
+def test_other_formats(read, kind: str) -> None:
+    options = {"sizes": [(20, 24)]} if kind == "ICO" else {}
+    picture = read(encoded(Image.fromarray(RGB8), kind, **options))
+    assert torch.equal(picture.tensor, unit(RGB8))
+    assert picture.notices == ()
+
+
+def test_16_bit_gray_of_other_formats(read) -> None:
+    gray = DEEP[..., 0]
+    for data in (encoded(Image.fromarray(gray), "JPEG2000"), b"P5\n20 24\n65535\n" + gray.astype(">u2").tobytes()):
+        assert torch.equal(read(data).tensor, unit(gray))
+
+
+@pytest.mark.skipif("AVIF" not in FORMATS, reason="this Pillow reads no AVIF")
+def test_avif(read) -> None:
+    smooth = np.asarray(Image.fromarray(RGB8[:3, :3]).resize((40, 32), Image.Resampling.BICUBIC))
+    data = encoded(Image.fromarray(smooth), "AVIF", quality=100, subsampling="4:4:4")
+    assert (read(data).tensor - unit(smooth)).abs().max() < 4 / 255
+    with pytest.raises(ImpastoError, match=r"picture.any: is damaged or cut short"):
+        read(data[:60])
+
+
+def test_avif_without_a_decoder(read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "_AVIF", ())
+    monkeypatch.setattr(decoding, "FORMATS", ("PNG",))
+    with pytest.raises(ImpastoError, match=r"picture.any: is an AVIF file, which this Pillow does not read; update"):
+        read(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(100))
+
+
+def psd(planes: np.ndarray, depth: int = 8) -> bytes:
+    """(C, H, W) flattened, without layers."""
+    header = b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", len(planes), *planes.shape[1:], depth, 3)
+    return header + bytes(12) + b"\0\0" + planes.tobytes()
+
+
+def test_psd(read) -> None:
+    picture = read(psd(np.moveaxis(RGB8, 2, 0)))
+    assert torch.equal(picture.tensor, unit(RGB8))
+    assert picture.notices == ()
+    with pytest.raises(ImpastoError, match=r"picture.any: is a PSD with 16 or 32 bits a channel; save it as TIFF"):
+        read(psd(np.moveaxis(DEEP[..., :3], 2, 0), depth=16))
+
+
+def test_bmp_with_odd_bit_fields(read) -> None:
+    masks = struct.pack("<3I", 0xF00, 0xF0, 0xF)
+    head = struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 16, 3, 32, 0, 0, 0, 0)
+    with pytest.raises(ImpastoError, match=r"picture.any: is a BMP of an unusual kind; save it as PNG or TIFF"):
+        read(b"BM" + struct.pack("<IHHI", 98, 0, 0, 66) + head + masks + bytes(32))
+
+
+def test_an_icon_larger_than_it_says(read) -> None:
+    inside = encoded(Image.new("RGB", (3000, 3000)), "PNG")
+    entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(inside), 22)
+    with pytest.raises(ImpastoError, match=r"picture.any: is damaged"):
+        read(struct.pack("<HHH", 0, 1, 1) + entry + inside)
+
+
+@pytest.mark.parametrize(("number", "name"), [(34887, "LERC"), (34712, "JPEG2000"), (5, "LZW")])
+def test_compression_that_nothing_here_unpacks(read, number: int, name: str) -> None:
+    tags = {"t258": [16, 16], "t259": [number], "t262": [1], "t277": [2], "t278": [24], "t338": [2]}
+    with pytest.raises(ImpastoError) as caught:
+        read(tiff_of([bytes(24 * 20 * 4)], (20, 24), "<", **tags))
+    what = f"uses a compression that impasto does not read ({name}); save it uncompressed or with deflate"
+    assert str(caught.value).endswith(f"picture.any: {what}")
+
+
+@pytest.mark.parametrize(("number", "name"), [(50001, "webp"), (32809, "tiff_thunderscan")])
+def test_compression_that_libtiff_is_built_without(read, number: int, name: str, capfd) -> None:
+    tags = {"t258": [8, 8, 8], "t259": [number], "t262": [2], "t277": [3], "t278": [24]}
+    with pytest.raises(ImpastoError, match=rf"uses a compression that impasto does not read \({name}\); save it"):
+        read(tiff_of([bytes(24 * 20 * 3)], (20, 24), "<", **tags))
+
+
+# --- what a PNG says
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt"])
+def test_png_with_a_long_text(read, name: bytes) -> None:
+    text = {b"zTXt": b"note\0\0", b"iTXt": b"note\0\1\0\0\0"}[name] + zlib.compress(bytes(5_000_000))
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in RGB8))
+    assert torch.equal(read(png(20, 24, 8, 2, rows, chunk(name, text))).tensor, unit(RGB8))
+    limit = PngImagePlugin.MAX_TEXT_CHUNK
+    read(png(20, 24, 8, 2, rows))
+    assert limit == PngImagePlugin.MAX_TEXT_CHUNK
+
+
+def test_png_with_a_damaged_chunk_that_is_not_needed(read) -> None:
+    bad = chunk(b"tEXt", b"note\0hello")[:-1] + b"?"
+    picture = read(png16(DEEP[..., :3], bad, chunk(b"tEXt", b"note\0hello")))
+    assert torch.equal(picture.tensor, unit(DEEP[..., :3]))
+    assert [notice.split(": ")[1] for notice in picture.notices] == ["its chunk tEXt is damaged and is ignored"]
+    whole = png16(DEEP[..., :3])
+    behind = whole[:-12] + bad + whole[-12:]
+    assert torch.equal(read(behind).tensor, unit(DEEP[..., :3]))
+    at = whole.index(b"IDAT")
+    with pytest.raises(ImpastoError, match="damaged"):
+        read(whole[: at + 9] + b"?" + whole[at + 10 :])
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_gamma_of_a_png(read, deep: bool) -> None:
+    linear = chunk(b"gAMA", struct.pack(">I", 100_000))
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in RGB8))
+    data = png16(DEEP[..., :3], linear) if deep else png(20, 24, 8, 2, rows, linear)
+    light = unit(DEEP[..., :3] if deep else RGB8).double()
+    expected = torch.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055).float()
+    picture = read(data)
+    torch.testing.assert_close(picture.tensor, expected, atol=1e-5, rtol=0)
+    assert picture.notices == ()
+    if not deep:
+        with Image.open(io.BytesIO(data)) as image:
+            assert torch.equal(load_image(image).tensor, picture.tensor)
+
+
+@pytest.mark.parametrize("extra", [b"gAMA", b"sRGB", b"iCCP", b"cICP"])
+def test_png_that_means_srgb(read, extra: bytes) -> None:
+    linear = chunk(b"gAMA", struct.pack(">I", 100_000))
+    extras = {
+        b"gAMA": [chunk(b"gAMA", struct.pack(">I", 45_455))],
+        b"sRGB": [chunk(b"sRGB", b"\0"), linear],
+        b"iCCP": [chunk(b"iCCP", b"it\0\0" + zlib.compress(srgb_profile())), chunk(b"cICP", b"\x0c\x0d\0\1"), linear],
+        b"cICP": [chunk(b"cICP", b"\1\x0d\0\1"), linear],
+    }[extra]
+    picture = read(png16(DEEP[..., :3], *extras))
+    assert torch.equal(picture.tensor, unit(DEEP[..., :3]))
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (chunk(b"cICP", b"\x09\x10\0\1"), "is HDR (PQ), by its cICP chunk"),
+        (chunk(b"cICP", b"\x09\x12\0\1"), "is HDR (HLG), by its cICP chunk"),
+        (chunk(b"cICP", b"\x0c\x0d\0\1"), "has other primaries or another curve than sRGB, by its cICP chunk"),
+        (
+            chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)),
+            "has other primaries than sRGB, by its cHRM chunk",
+        ),
+    ],
+)
+def test_png_in_colors_that_are_not_converted(read, extra: bytes, said: str) -> None:
+    picture = read(png16(DEEP[..., :3], extra))
+    assert torch.equal(picture.tensor, unit(DEEP[..., :3]))
+    (notice,) = picture.notices
+    assert notice.endswith(f"picture.any: {said}; its colors are taken as sRGB")
+
+
+def test_what_keeps_8_of_16_bits_says_so(read) -> None:
+    inks = tiff(DEEP, photometric="separated")
+    premultiplied = tiff(DEEP, photometric="rgb", extrasamples=["assocalpha"])
+    for data in (inks, premultiplied, b"P6\n20 24\n65535\n" + DEEP[..., :3].astype(">u2").tobytes()):
+        (notice,) = read(data).notices
+        assert notice.endswith("picture.any: holds more than 8 bits a channel, of which the upper 8 are used")
 
 
 # --- transparency
@@ -340,6 +643,22 @@ def test_orientation(read, kind: str, orientation: int) -> None:
         y = 4 if "top" in sides else height - 5
         x = 4 if "left" in sides else width - 5
         torch.testing.assert_close(picture.tensor[0, :, y, x], torch.tensor(color), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "JPEG", "TIFF"])
+def test_orientation_as_a_byte(read, kind: str) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    data = encoded(Image.fromarray(RGB8), kind, exif=exif.tobytes())
+    for order in "<>":
+        data = data.replace(struct.pack(order + "HHIH", 274, 3, 1, 6), struct.pack(order + "HHIBB", 274, 1, 1, 6, 0))
+    assert read(data).tensor.shape == (1, 3, 20, 24)
+
+
+def test_orientation_as_a_byte_in_planes(read) -> None:
+    planes = np.moveaxis(DEEP[..., :3], 2, 0)
+    data = tiff(planes, photometric="rgb", planarconfig="separate", extratags=[(274, 1, 1, 6, True)])
+    assert torch.equal(read(data).tensor, unit(np.rot90(DEEP[..., :3], -1)))
 
 
 def test_broken_exif_is_no_reason_to_refuse(read) -> None:
@@ -482,15 +801,48 @@ def test_empty_file(read) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"hello, this is no picture", b"\0" * 100, b"%PDF-1.7\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\xff"],
+    [b"hello, this is no picture", b"\0" * 100, b"<a>", b"PK\3\4" + bytes(40), b"\xff"],
 )
 def test_not_an_image(read, data: bytes) -> None:
     with pytest.raises(ImpastoError, match=r"picture.any: is not an image that impasto reads; convert it to JPEG, PNG"):
         read(data)
 
 
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC file"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "a HEIC file"),
+        (b"\0\0\0\x18ftypisom\0\0\2\0isommp42", "a video"),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1webm", "a video"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video"),
+        (b"\xff\x0a\xfa\x1f", "a JPEG XL file"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL file"),
+        (b"%PDF-1.7\n", "a PDF file"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG file"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- drawn -->\n<svg width='3'/>", "an SVG file"),
+        (b"<!DOCTYPE html>\n<html><body><svg>", "a web page"),
+        (b"gimp xcf v011\0", "an XCF file"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(read, start: bytes, name: str) -> None:
+    with pytest.raises(ImpastoError) as caught:
+        read(start + bytes(100))
+    end = f"picture.any: is {name}, which impasto does not read; convert it to JPEG, PNG, WebP or TIFF"
+    assert str(caught.value).endswith(end)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"II*\0\x10\0\0\0CR\2\0", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", b"FUJIFILMCCD-RAW 0201", b"IIU\0\x18\0\0\0"],
+)
+def test_camera_raw_that_is_no_plain_tiff(read, start: bytes) -> None:
+    with pytest.raises(ImpastoError, match=r"picture.any: is a camera raw file; develop it first"):
+        read(start + bytes(100))
+
+
 def test_formats_that_run_other_programs_are_not_tried(read) -> None:
-    with pytest.raises(ImpastoError, match="is not an image that impasto reads"):
+    with pytest.raises(ImpastoError, match="is a PostScript file, which impasto does not read"):
         read(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
 
 
@@ -535,6 +887,58 @@ def test_cut_anywhere_is_refused_or_whole(read, kind: str, options: dict[str, ob
         assert "picture.any: is " in refusal
         if length > 40 and kind != "TIFF":  # whose table of contents, cut, may still say something
             assert "damaged or cut short" in refusal
+
+
+MAY = ["parts of it may be damaged"]
+SMOOTH = Image.fromarray(RGB8).resize((640, 480), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"quality": 100, "subsampling": 0},
+        {"optimize": True},
+        {"quality": 20},
+        {"restart_marker_blocks": 5},
+        {"progressive": True},
+    ],
+)
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("flat", [False, True])
+def test_whole_jpeg_is_not_called_damaged(read, mode: str, flat: bool, options: dict[str, int]) -> None:
+    for size in ((640, 480), (23, 17), (8, 8)):
+        image = Image.new("RGB", size, (128, 128, 128)) if flat else SMOOTH.crop((0, 0, *size))
+        data = encoded(image.convert(mode), "JPEG", **options)
+        for end in (b"", b"\xff\xd9" + bytes(9), encoded(Image.new("RGB", (9, 9)), "JPEG")):  # what telephones append
+            assert read(data + end).notices == ()
+        assert read(data[:-2] + b"\xff\xff\xff\xd9").notices == ()
+
+
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"quality": 97, "subsampling": 0}, {"progressive": True}])
+@pytest.mark.parametrize("part", [0.3, 0.5])
+def test_jpeg_with_an_end_before_its_time(read, part: float, options: dict[str, int]) -> None:
+    data = encoded(SMOOTH, "JPEG", **options)
+    (notice,) = read(data[: int(part * len(data))] + b"\xff\xd9").notices
+    assert notice.endswith("picture.any: parts of it may be damaged")
+
+
+def test_jpeg_that_is_zeros_from_some_place_on(read) -> None:
+    data = encoded(SMOOTH, "JPEG")
+    half = len(data) // 2
+    assert [notice.split(": ")[1] for notice in read(data[:half] + bytes(60_000)).notices] == MAY
+    assert [notice.split(": ")[1] for notice in read(data[:half] + bytes(4096) + data[half + 4096 :]).notices] == MAY
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (64, 64)}])
+def test_deflate_tiff_with_zeros_inside(read, options: dict[str, object]) -> None:
+    data = tiff(np.asarray(SMOOTH), photometric="rgb", compression="zlib", rowsperstrip=64, **options)
+    assert read(data).notices == ()
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        at, half = file.pages[0].dataoffsets[3], file.pages[0].databytecounts[3] // 2
+    # libtiff refuses some of what is broken so, and passes over the rest.
+    picture = read(data[: at + half] + bytes(half) + data[at + 2 * half :])
+    assert [notice.split(": ")[1] for notice in picture.notices] == MAY
 
 
 def test_a_bad_file_prints_nothing(tmp_path: Path) -> None:
@@ -706,3 +1110,20 @@ def test_pil_limit_and_size() -> None:
         load_image(Image.new("RGB", (1, 5)), role="content")
     with pytest.raises(ImpastoError, match="style: is damaged or cut short"):
         load_image(Image.open(io.BytesIO(encoded(Image.fromarray(RGB8), "PNG")[:-600])), role="style")
+
+
+def test_pil_image_that_its_owner_has_turned() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(io.BytesIO(encoded(Image.fromarray(RGB8), "PNG", exif=exif.tobytes()))) as image:
+        upright = unit(np.rot90(RGB8, -1))
+        turned = [
+            image.rotate(-90, expand=True),
+            image.transpose(Image.Transpose.ROTATE_270),
+            ImageOps.exif_transpose(image),
+        ]
+        assert "exif" in turned[0].info
+        for picture in [*turned, image]:
+            assert torch.equal(load_image(picture).tensor, upright)
+        ImageOps.exif_transpose(image, in_place=True)
+        assert torch.equal(load_image(image).tensor, upright)

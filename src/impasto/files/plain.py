@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.files.decoding import FORMATS
+from impasto.files.formats import FORMATS
 from impasto.settings import Settings
 
 # Images of a data set are far smaller; what claims more would fill the memory.

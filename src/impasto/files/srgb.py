@@ -23,6 +23,7 @@ class Samples:
         alpha: (H, W) float32 in [0, 1], not premultiplied.
         profile: the embedded ICC profile.
         orientation: EXIF's number, 1 to 8.
+        gamma: the exponent that the samples are stored with, as a PNG says it; 0 for sRGB's own curve.
     """
 
     base: Image.Image
@@ -30,6 +31,7 @@ class Samples:
     alpha: Array | None = None
     profile: bytes | None = None
     orientation: int = 1
+    gamma: float = 0
 
     @classmethod
     def from_array(cls, samples: Array, profile: bytes | None = None, orientation: int = 1) -> Samples:
@@ -74,6 +76,8 @@ def to_pixels(samples: Samples, notices: list[str]) -> Pixels:
         if converted is not plain:
             # Pillow's lcms works with 8 bits: the profile's change is added to the finer samples.
             color = np.clip(color + (_unit(converted) - _unit(plain)), 0, 1)
+    if samples.gamma:
+        color = _srgb_curve(color ** np.float32(1 / samples.gamma))
     alpha = samples.alpha
     if alpha is not None:
         visible = alpha.sum(dtype=np.float64)
@@ -82,6 +86,12 @@ def to_pixels(samples: Samples, notices: list[str]) -> Pixels:
         np.clip(color, 0, 1, out=color)
         alpha = _upright(alpha[None], samples.orientation)
     return Pixels(_upright(color, samples.orientation), alpha, notices)
+
+
+def as_orientation(value: Any) -> int:
+    """1 to 8 of what a tag holds, be it a number, a byte or a tuple; 1 where there is none or it means nothing."""
+    number = value[0] if isinstance(value, bytes | tuple) and value else value
+    return number if number in range(1, 9) else 1
 
 
 def srgb_profile() -> bytes:
@@ -96,6 +106,11 @@ def _unit(image: Image.Image) -> Array:
     color = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).astype(np.float32)
     color /= 255
     return color
+
+
+def _srgb_curve(light: Array) -> Array:
+    """Light in [0, 1] as sRGB stores it, by IEC 61966-2-1."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** np.float32(1 / 2.4) - 0.055).astype(np.float32)
 
 
 def _without_profile(base: Image.Image) -> Image.Image:

@@ -1,0 +1,75 @@
+"""Formats: which are tried, and what is said of a file in another, by its first bytes."""
+
+from __future__ import annotations
+
+from PIL import features
+
+# A Pillow before 11.3 does not know the word.
+_AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
+
+#: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed. TGA is last: it
+#: has no signature.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", *_AVIF, "PSD", "PPM", "ICO", "TGA")
+
+_JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+_READ = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"8BPS", b"\0\0\1\0", *_JPEG_2000)
+
+#: How many of a file's first bytes tell.
+ENOUGH = 1024
+
+#: What to do about other formats.
+CONVERT = "convert it to JPEG, PNG, WebP or TIFF"
+
+#: What is said of the files of cameras.
+CAMERA_RAW = "is a camera raw file; develop it first, for example to a TIFF or JPEG"
+
+# Files of Fujifilm, Panasonic and Olympus; those of most other cameras are TIFFs, or begin as one.
+_CAMERA_RAW = (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR")
+_STARTS = {
+    b"\xff\x0a": "a JPEG XL file",
+    b"\0\0\0\x0cJXL ": "a JPEG XL file",
+    b"%PDF": "a PDF file",
+    b"%!PS": "a PostScript file",
+    b"\xc5\xd0\xd3\xc6": "a PostScript file",
+    b"8BPS\0\x02": "a PSB file",
+    b"gimp xcf": "an XCF file",
+    b"v/1\x01": "an OpenEXR file",
+    b"#?RADIANCE": "a Radiance HDR file",
+    b"\x1a\x45\xdf\xa3": "a video",
+    b"\0\0\x01\xba": "a video",
+    b"\0\0\x01\xb3": "a video",
+    b"FLV": "a video",
+}
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def refusal(start: bytes) -> str | None:
+    """What to say of a file that begins so; None where it may be a picture that is read."""
+    boxes = start[8 : int.from_bytes(start[:4], "big")] if start[4:8] == b"ftyp" else b""
+    if start.startswith(_CAMERA_RAW) or (start[:2] == b"II" and start[8:10] == b"CR") or boxes.startswith(b"crx "):
+        return CAMERA_RAW
+    kind = next((name for first, name in _STARTS.items() if start.startswith(first)), None)
+    if boxes and b"avif" not in boxes and b"avis" not in boxes:
+        kind = "a HEIC file" if boxes.startswith(_HEIC) else "a video"
+    elif start[:4] == b"RIFF" and start[8:12] == b"AVI ":
+        kind = "a video"
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        kind = "a web page"
+    elif text.startswith(b"<") and b"<svg" in text:
+        kind = "an SVG file"
+    return kind and f"is {kind}, which impasto does not read; {CONVERT}"
+
+
+def unopened(start: bytes, error: Exception) -> str:
+    """What to say of a file that begins so and that Pillow did not open."""
+    bmp, boxes = start[:2] == b"BM" and start[6:10] == bytes(4), start[4:8] == b"ftyp"
+    if bmp and "nsupported" in str(error):
+        return "is a BMP of an unusual kind; save it as PNG or TIFF"
+    if start[:4] == b"8BPS" and start[22:24] in (b"\0\x10", b"\0\x20"):
+        return "is a PSD with 16 or 32 bits a channel; save it as TIFF, or with 8"
+    if boxes and not _AVIF:
+        return f"is an AVIF file, which this Pillow does not read; update Pillow, or {CONVERT}"
+    if bmp or boxes or (start[:4] == b"RIFF" and start[8:12] == b"WEBP") or start.startswith(_READ):
+        return "is damaged or cut short; copy or export it again"
+    return f"is not an image that impasto reads; {CONVERT}"
