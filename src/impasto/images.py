@@ -87,9 +87,9 @@ def listed(styles: Source | Sequence[Source]) -> list[Source]:
 def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "image") -> Picture:
     """Read a picture.
 
-    Files may be JPEG, PNG, WebP or TIFF (GIF and BMP are read too) in any bit depth and color mode. EXIF's orientation
-    is applied and an embedded color profile is converted to sRGB. The first frame of an animation is taken and a broken
-    color profile is ignored, both with a notice.
+    Files may be JPEG, PNG, WebP or TIFF in any bit depth and color mode, or GIF, BMP, JPEG 2000, AVIF, PSD, PPM, ICO
+    and TGA. EXIF's orientation is applied and an embedded color profile is converted to sRGB. The first frame of an
+    animation is taken and a broken color profile is ignored, both with a notice.
 
     Args:
         source: a path, ``gallery:NAME``, a PIL image, a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], or an
