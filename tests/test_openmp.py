@@ -58,7 +58,7 @@ def test_a_child_has_them_from_its_parent(before: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "spins", "blocks"), [({}, "10000", "1"), ({"GOMP_SPINCOUNT": "77", "KMP_BLOCKTIME": "5"}, "77", "5")]
+    ("variables", "spins", "blocks"), [({}, "3000", "1"), ({"GOMP_SPINCOUNT": "77", "KMP_BLOCKTIME": "5"}, "77", "5")]
 )
 def test_openmp_has_read_them(variables: dict[str, str], spins: str, blocks: str) -> None:
     """As it says itself when torch loads it; LLVM's and Intel's write the unit too."""

@@ -1,9 +1,9 @@
 """How long OpenMP's threads spin while they wait for work. ``import impasto`` settles it, before torch loads OpenMP.
 
 Of its own accord GNU's OpenMP spins for milliseconds, LLVM's and Intel's for 200. Two threads that spin beside any
-other job keep each other from two cores: a run that takes 13.6 s on an idle machine took 55 s. With tens of
-microseconds it took 20 s, and on the idle machine no longer than before. Without any spinning
-(``OMP_WAIT_POLICY=passive``) it took 23 s, and 39 % longer on the idle machine. The pictures have the same bytes.
+other job keep each other from two cores: a run took 2.6 times as long as on an idle machine. With some ten microseconds it
+takes 1.8 times, and on the idle machine no longer than before; without any spinning (``OMP_WAIT_POLICY=passive``) it
+takes a quarter longer there. The pictures have the same bytes. docs/performance.md has the figures.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import sys
 
-#: Turns of a loop, some tens of microseconds, for GNU's; for LLVM's and Intel's a millisecond, the least that all their
+#: Turns of a loop, some ten microseconds, for GNU's; for LLVM's and Intel's a millisecond, the least that all their
 #: versions understand. None minds what is for the others.
-BRIEFLY = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
+BRIEFLY = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "1"}
 #: Nothing is set where one of these is: somebody has thought about it.
 VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
