@@ -1,9 +1,9 @@
 """How long OpenMP's threads spin while they wait for work. ``import impasto`` settles it, before torch loads OpenMP.
 
 Of its own accord GNU's OpenMP spins for milliseconds, LLVM's and Intel's for 200. Two threads that spin beside any
-other job keep each other from two cores: a run took 2.6 times as long as on an idle machine. With some ten microseconds it
-takes 1.8 times, and on the idle machine no longer than before; without any spinning (``OMP_WAIT_POLICY=passive``) it
-takes a quarter longer there. The pictures have the same bytes. docs/performance.md has the figures.
+other job keep each other from two cores: a run took 2.6 times as long as on an idle machine. With some ten
+microseconds it takes 1.8 times, and on the idle machine no longer than before; without any spinning
+(``OMP_WAIT_POLICY=passive``) it takes a quarter longer there. The pictures have the same bytes.
 """
 
 from __future__ import annotations
