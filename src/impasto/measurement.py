@@ -127,13 +127,13 @@ def _measure(
 
 def _grams(maps: Mapping[str, Tensor], alpha: Tensor | None) -> dict[str, Tensor]:
     """The Gram matrices of the style's layers, of what is not transparent."""
-    masks = {layer: None if alpha is None else alpha_at(alpha, layer) for layer in STYLE_LAYERS}
-    return {layer: gram_share(maps[layer], whole(*size_of(maps[layer])), masks[layer]).double() for layer in masks}
+    tiles = {layer: whole(*size_of(maps[layer])) for layer in STYLE_LAYERS}
+    return {layer: gram_share(maps[layer], tile, alpha_at(alpha, layer)).double() for layer, tile in tiles.items()}
 
 
 def _weighed(maps: Tensor, alpha: Tensor | None, layer: str) -> Tensor:
     """Maps whose squares count as much as their positions are visible."""
-    return (maps if alpha is None else masked(maps, alpha_at(alpha, layer), whole(*size_of(maps)))).double()
+    return masked(maps, alpha_at(alpha, layer), whole(*size_of(maps))).double()
 
 
 def _mean(values: Sequence[float | Tensor], shares: Sequence[float]) -> float:

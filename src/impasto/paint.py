@@ -216,12 +216,13 @@ class OnePass(_Run):
     def paint(self, report: Callable[[Event], bool | None], checkpoint: Path | None, resume: bool) -> Tensor:
         """Paint, reading one painting after the other and keeping the photograph at one size only."""
         size, colors = self.settings.size, self.settings.preserve_color
-        codes = []
+        codes, planes = [], self.photograph.planes
         for picture in self._paintings():
-            colored = style_colors(picture.planes, self.photograph.planes, colors)
+            colored = style_colors(picture.planes, planes, colors)
             codes.append(encode(self.painter, fit_style(colored, size, MULTIPLE)))
             del picture, colored
-        self.photograph = self.photograph.with_planes(fit(self.photograph.planes, size))
+        self.photograph = self.photograph.with_planes(fit(planes, size))
+        del planes
 
         def after_tile(done: int, tiles: int) -> None:
             if done == 1:
@@ -284,8 +285,8 @@ class Refinement(_Run):
         """Descend through the scales; ``report`` may return True to stop."""
         keep_freed_memory()
         recipe, device = self.recipe().to_json(), self.settings.device
-        content = self.photograph.planes.to(device)
         palette = self.photograph.planes
+        content = palette.to(device)
         if self.budget is not None and max(palette.shape[-2:]) > COLOR_SIZE:
             palette = fit(palette, COLOR_SIZE)
         colors = self.settings.preserve_color

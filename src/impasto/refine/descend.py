@@ -75,13 +75,10 @@ def descend(
             position.state = State(luminance(first).expand_as(first).contiguous() if gray else first)
         elif level > position.level:
             coarse = fit(content[:, :3], scales[level - 1].longest)
-            larger = enlarge(
-                position.state.image,
-                coarse,
-                photograph[:, :3],
-                settings.resolved_detail,
-                STANDS_OUT * _brushwork(settings, styles, scales[level].longest),
-            )
+            detail, limit = settings.resolved_detail, 0.0
+            if detail:
+                limit = STANDS_OUT * _brushwork(settings, styles, scales[level].longest)
+            larger = enlarge(position.state.image, coarse, photograph[:, :3], detail, limit)
             position.state = position.state.grown(larger, space)
             position.level, position.step = level, 0
             del coarse, larger

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.features.extractor import Extractor
-from impasto.features.typical import typical
+from impasto.features.typical import Typical, typical
 from impasto.images import split_alpha
 from impasto.losses import RELATIVE_CONTENT_SCALE, blend_grams, target_energy
 from impasto.refine.pyramid import size_of
@@ -82,7 +82,9 @@ class Objective:
             "style": 1.0,
             "total variation": settings.tv_weight,
         }
-        terms: list[Term] = [*_content_terms(settings, content, view), *_style_terms(settings, content, styles, view)]
+        usual = typical(view.extractor, [*settings.layers_of_content, *settings.layers_of_style])
+        terms: list[Term] = _content_terms(settings, content, view, usual)
+        terms += _style_terms(settings, content, styles, view, usual)
         if settings.tv_weight:
             terms.append(TotalVariation())
         return cls(terms, factors, view)
@@ -149,12 +151,11 @@ def add_share(sums: dict[Any, Tensor], key: str | int, share: Tensor) -> None:
     sums[key] = sums[key] + share if key in sums else share
 
 
-def _content_terms(settings: Settings, content: Tensor, view: View) -> list[Term]:
+def _content_terms(settings: Settings, content: Tensor, view: View, usual: Mapping[str, Typical]) -> list[Term]:
     weights = settings.layers_of_content
     metrics = {layer: view.extractor.metric(layer) for layer in weights}
     colors, alpha = split_alpha(content)
-    masks = {layer: None if alpha is None else alpha_at(alpha, layer) for layer in weights}
-    usual = typical(view.extractor, weights)
+    masks = {layer: alpha_at(alpha, layer) for layer in weights}
     kept: dict[str, Tensor | StoredMaps] = {}
     energies = dict.fromkeys(weights, 0.0)
     positions = dict.fromkeys(weights, 0.0)
@@ -162,7 +163,7 @@ def _content_terms(settings: Settings, content: Tensor, view: View) -> list[Term
     def look(layer: str, tile: Tile, maps: Tensor) -> None:
         kept[layer] = view.keep(kept.get(layer), tile, maps)
         mask = masks[layer]
-        energies[layer] += target_energy(maps if mask is None else masked(maps, mask, tile), metrics[layer]).item()
+        energies[layer] += target_energy(masked(maps, mask, tile), metrics[layer]).item()
         positions[layer] = tile.size[0] * tile.size[1] if mask is None else mask.sum().item()
 
     view.show(colors, list(weights), look)
@@ -180,7 +181,13 @@ def _content_terms(settings: Settings, content: Tensor, view: View) -> list[Term
     ]
 
 
-def _style_terms(settings: Settings, content: Tensor, styles: Iterable[tuple[Tensor, float]], view: View) -> list[Term]:
+def _style_terms(
+    settings: Settings,
+    content: Tensor,
+    styles: Iterable[tuple[Tensor, float]],
+    view: View,
+    usual: Mapping[str, Typical],
+) -> list[Term]:
     weights, extractor, kind = settings.layers_of_style, view.extractor, STYLES[settings.style_loss]
     found: dict[str, list[Tensor]] = {layer: [] for layer in weights}
     shares: list[float] = []
@@ -189,7 +196,7 @@ def _style_terms(settings: Settings, content: Tensor, styles: Iterable[tuple[Ten
         for layer, statistic in _statistics(style, list(weights), view, kind.share).items():
             found[layer].append(statistic.to(content))
     targets = {layer: blend_grams(grams, shares) for layer, grams in found.items()}
-    usual, (_, alpha) = typical(extractor, weights), split_alpha(content)
+    _, alpha = split_alpha(content)
     return [
         kind(
             layer,
@@ -198,7 +205,7 @@ def _style_terms(settings: Settings, content: Tensor, styles: Iterable[tuple[Ten
             settings.normalization,
             extractor.channels(layer),
             extractor.metric(layer),
-            None if alpha is None else alpha_at(alpha, layer),
+            alpha_at(alpha, layer),
             LEAST_STYLE * usual[layer].gram,
         )
         for layer, weight in weights.items()
@@ -211,6 +218,6 @@ def _statistics(
     """The statistic of a painting at every layer."""
     sums: dict[str, Tensor] = {}
     colors, alpha = split_alpha(style)
-    masks = {layer: None if alpha is None else alpha_at(alpha, layer) for layer in layers}
+    masks = {layer: alpha_at(alpha, layer) for layer in layers}
     view.show(colors, layers, lambda layer, tile, maps: add_share(sums, layer, share(maps, tile, masks[layer])))
     return sums

@@ -45,14 +45,14 @@ class Term(Protocol):
         """The loss, a scalar, from the statistic of the whole picture."""
 
 
-def alpha_at(alpha: Tensor, layer: str) -> Tensor:
-    """The alpha channel (1, 1, H, W) of a picture at the positions of a layer: the mean of the pixels of each."""
-    return F.avg_pool2d(alpha, 2 ** (int(layer[4]) - 1))
+def alpha_at(alpha: Tensor | None, layer: str) -> Tensor | None:
+    """The alpha channel (1, 1, H, W), if there is one, at a layer: the mean of the pixels of each position."""
+    return None if alpha is None else F.avg_pool2d(alpha, 2 ** (int(layer[4]) - 1))
 
 
-def masked(maps: Tensor, masks: Tensor, tile: Tile) -> Tensor:
+def masked(maps: Tensor, masks: Tensor | None, tile: Tile) -> Tensor:
     """A tile's maps (1, N, h, w), so that squares and products of two count as much as each of R masks says."""
-    return maps * masks[..., tile.rows, tile.columns].sqrt()
+    return maps if masks is None else maps * masks[..., tile.rows, tile.columns].sqrt()
 
 
 def gram_share(maps: Tensor, tile: Tile, masks: Tensor | None = None) -> Tensor:
@@ -127,8 +127,7 @@ class Content:
     def look(self, maps: Tensor, tile: Tile) -> Tensor:
         """The tile's share of :func:`impasto.losses.content_loss`."""
         target = read_maps(self.target, tile.rows, tile.columns)
-        if self.mask is not None:
-            maps, target = (masked(part, self.mask, tile) for part in (maps, target))
+        maps, target = (masked(part, self.mask, tile) for part in (maps, target))
         energy = maps.new_tensor([max(self.energy, SMALLEST_ENERGY)])
         return content_loss(maps, target, self.normalization, metric=self.metric, energy=energy)
 
