@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from impasto.painting import Painting, Progress
     from impasto.recipe import Recipe
     from impasto.settings import Settings
+    from impasto.training.adapt import adapt
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ __all__ = [
     "Recipe",
     "Settings",
     "__version__",
+    "adapt",
     "gallery",
     "load_extractor",
     "measure",
@@ -44,6 +46,7 @@ _HOMES = {
     "Progress": "impasto.job",
     "Recipe": "impasto.recipe",
     "Settings": "impasto.settings",
+    "adapt": "impasto.training.adapt",
     "gallery": "impasto.gallery",
     "load_extractor": "impasto.features",
     "measure": "impasto.measurement",

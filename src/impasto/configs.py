@@ -1,4 +1,4 @@
-"""Every setting of the four trainings, once: type, bounds, default and help.
+"""Every setting of the five trainings, once: type, bounds, default and help.
 
 The fields with a help text become the options of ``impasto train``. No torch is imported here.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Gt, Interval
 
 from impasto.errors import ImpastoError
 from impasto.settings import MACHINE, About
@@ -99,6 +99,26 @@ class AutoencoderConfig(OnDevices):
     average: float = 0.998  # memory of the running mean, at the end
     judged_pairs: int = 40  # of the validation images
     judged_side: int = 256  # pixels
+
+    def __post_init__(self) -> None:
+        _check_side(self.side)
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """The auto-encoder, which learns one painting."""
+
+    minutes: Annotated[float, Gt(0), About("Minutes to learn for.", TRAINING)] = 5.0
+    steps: Annotated[int | None, Ge(1), About("Batches to learn from, instead of a time.", TRAINING)] = None
+    size: Annotated[int, Ge(32), About("Size in pixels at which the strokes are learned.", TRAINING)] = 512
+    content_weight: Annotated[float, Ge(0), About("λ: weight of the content loss.", LOSS)] = 1e-3
+    rank: Annotated[int, Interval(ge=1, le=64), About("Rank of what is added to every kernel.", NETWORK)] = 3
+    batch: Annotated[int, Ge(1), About("Crops a step.", TRAINING)] = 3
+    side: Annotated[int, Ge(32), About("Side of a crop in pixels, a multiple of 16.", TRAINING)] = 192
+    seed: Seed = 0
+    offset_rate: float = 1.5e-2  # learning rates at their highest
+    kernel_rate: float = 4e-3
+    clip: float = 1.0  # norm of the gradient
 
     def __post_init__(self) -> None:
         _check_side(self.side)

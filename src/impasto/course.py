@@ -56,7 +56,7 @@ class Course:
         Raises:
             ImpastoError: the checkpoint is of another training, or damaged.
         """
-        self._steps, self._made_of, self._parts, self._memo = steps, made_of, parts, {} if memo is None else memo
+        self.steps, self._made_of, self._parts, self._memo = steps, made_of, parts, {} if memo is None else memo
         self._started = self._kept = time.monotonic()
         if self.path is not None and self.resumed:
             notes = read_checkpoint(self.path, made_of, parts)
@@ -67,7 +67,7 @@ class Course:
 
     def __iter__(self) -> Iterator[int]:
         """The steps that are left (0-based). Each has to end with :meth:`tell`."""
-        while self.done < self._steps:
+        while self.done < self.steps:
             yield self.done
 
     def check(self, *losses: float) -> None:
@@ -81,7 +81,7 @@ class Course:
         if not self.leads:
             return False
         now = time.monotonic()
-        step = Step(self.done, self._steps, figures, now - self._started)
+        step = Step(self.done, self.steps, figures, now - self._started)
         stop = bool(self._callback and self._callback(step))
         if now - self._kept > self._every:
             self.keep()

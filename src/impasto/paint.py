@@ -121,7 +121,7 @@ def prepare(content: Source, styles: Source | Sequence[Source], settings: Settin
     """
     paintings = listed(styles)
     shares = settings.shares(len(paintings))
-    model = None if settings.method == "refine" else find_model(settings.model)
+    model = None if settings.method == "refine" else find_model(settings.model, _known_style(paintings, settings))
     photograph = load_image(content, max_pixels=settings.max_pixels, role="content")
     height, width = photograph.tensor.shape[-2:]
     size = max(fit_size(height, width, settings.size, settings.max_pixels))
@@ -410,6 +410,12 @@ def style_colors(style: Tensor, content: Tensor, mode: str) -> Tensor:
     if mode == "luminance":
         return match_luminance(style, content)
     return style
+
+
+def _known_style(styles: Sequence[Source], settings: Settings) -> str | os.PathLike[str] | None:
+    """The painting for which the package may have a network of its own: one that is a file, in its own colors."""
+    alone = styles[0] if len(styles) == 1 and settings.method == "instant" else None
+    return alone if isinstance(alone, str | os.PathLike) and settings.preserve_color == "none" else None
 
 
 def _input(picture: Picture) -> Input:

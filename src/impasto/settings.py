@@ -140,7 +140,14 @@ class Settings:
     pooling: Annotated[Literal["max", "avg"], About("Pooling of VGG-19.", DESCENT, REFINED)] = "max"
     model: Annotated[
         str | None,
-        About("Network of instant and hybrid (default: the package's own).", MACHINE, NETWORK, metavar="FILE"),
+        About(
+            "Network of instant and hybrid: a file, or base, the package's for all paintings (default: what the "
+            "package has learned of the painting, or else base).",
+            MACHINE,
+            NETWORK,
+            metavar="base|FILE",
+            words=("base",),
+        ),
     ] = None
     runtime: Annotated[
         Literal["torch", "onnx"], About("What computes that network; onnx is onnxruntime.", MACHINE, NETWORK)
@@ -217,7 +224,7 @@ class Settings:
 
         for name, facts in about(type(self)).items():
             value = getattr(self, name)
-            if facts.words and value not in facts.words and not gallery.resolve(value).is_file():
+            if facts.words and value not in (None, *facts.words) and not gallery.resolve(value).is_file():
                 raise ImpastoError(f"{value!r} is neither a file nor one of {', '.join(facts.words)}", setting=name)
 
     def shares(self, styles: int) -> tuple[float, ...]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "closely.",
     "sweep": "Paint CONTENT in the style of STYLE at several content weights, as the figure of Gatys et al., 2015.",
     "rerun": "Make OUT again: same inputs, same settings, same machine, the same bytes.",
+    "adapt": "Teach the network one painting or one artist, in minutes: leaves a small file for --model, and a sheet.",
     "weights": "The weights on this machine: list, get, add, verify.",
     "gallery": "List the pictures that come with impasto, tell all about one, or write it to a file.",
     "demo": "Paint a photograph of the gallery: leaves content.png, style.png and painting.png in DIR.",

@@ -17,7 +17,8 @@ app = typer.Typer(help="Write a network for other programs.")
 @app.command("onnx")
 def onnx(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A file of 'impasto train autoencoder'.", show_default=False)
+        Path,
+        typer.Argument(metavar="MODEL", help="A file of 'impasto train autoencoder' or 'adapt'.", show_default=False),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The .onnx file to write.", show_default=False)],
     force: Force = False,
@@ -29,10 +30,10 @@ def onnx(
     options.check_weights_out(out, force=force, setting=None, ending=".onnx")
 
     from impasto.files.atomic import write_atomically
+    from impasto.instant.models import load_network
     from impasto.instant.onnx import export
-    from impasto.networks.autoencoder import AutoEncoder
 
-    data = export(AutoEncoder.from_file(model))
+    data = export(load_network(model))
     write_atomically(out, data)
     if not quiet:
         say(f"The network is in {out} ({len(data) / 1e6:.1f} MB).")

@@ -10,10 +10,21 @@ from typing import Annotated
 import typer
 
 from impasto.cli.options import check_word_or_file
-from impasto.cli.training import Devices, Session, StartFrom, beside, source, trains
-from impasto.configs import LOSS, AttributesConfig, AutoencoderConfig, ExtractorConfig, FacesConfig
+from impasto.cli.training import (
+    Devices,
+    InLoss,
+    Judge,
+    Session,
+    StartFrom,
+    beside,
+    check_cnns,
+    check_folder,
+    check_start,
+    source,
+    trains,
+)
+from impasto.configs import AttributesConfig, AutoencoderConfig, ExtractorConfig, FacesConfig
 from impasto.errors import ImpastoError
-from impasto.settings import OUTPUT
 
 app = typer.Typer(help="Make the weights that ship with the package again, or networks of your own.")
 
@@ -84,17 +95,8 @@ def autoencoder(
     session: Session,
     content: Annotated[Path, source("Folder of photographs.")],
     style: Annotated[Path, source("Folder of paintings.")],
-    extractor: Annotated[
-        str, typer.Option(metavar="compact|vgg19|FILE", help="CNN in the loss.", rich_help_panel=LOSS)
-    ] = "compact",
-    judge: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|vgg19|compact|FILE",
-            help="CNN that judges at the end; auto is VGG-19 where its weights are here.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "auto",
+    extractor: InLoss = "compact",
+    judge: Judge = "auto",
     start_from: StartFrom = None,
     journal: Annotated[
         Path | None, beside("Folder for curves (TensorBoard) and sheets of samples (default: beside --out).")
@@ -109,8 +111,7 @@ def autoencoder(
     if "adversarial_weight" in session.given and not config.adversarial:
         raise ImpastoError("weighs a critic, and there is none; add `adversarial`", setting="adversarial_weight")
     config.check_devices(devices)
-    check_word_or_file(extractor, ("compact", "vgg19"), "extractor")
-    check_word_or_file(judge, ("auto", "vgg19", "compact"), "judge")
+    check_cnns(extractor, judge)
     check_folder(content, "content", "photographs")
     check_folder(style, "style", "paintings")
     check_start(start_from)
@@ -162,15 +163,3 @@ def extractor(
         errors = train(session.config, data, load_extractor(teacher), session.out, **options)
     told = ", ".join(f"{layer} {error:.3f}" for layer, error in errors.items())
     session.tell({"errors": errors}, f"The extractor is in {session.out} ({told}).")
-
-
-def check_folder(path: Path, setting: str, what: str) -> None:
-    """Raise ImpastoError if the path is no folder."""
-    if not path.is_dir():
-        raise ImpastoError(f"{path} is no folder; name one with {what} in it", setting=setting)
-
-
-def check_start(path: Path | None) -> None:
-    """Raise ImpastoError if the file of an earlier training is not there."""
-    if path is not None and not path.is_file():
-        raise ImpastoError(f"there is no {path}; name the file of an earlier training", setting="start_from")

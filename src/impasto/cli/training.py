@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from impasto.cli.options import Debug, Force, Json, Quiet, Resume, check_weights_out, one_voice, options_of
+from impasto.cli.options import (
+    Debug,
+    Force,
+    Json,
+    Quiet,
+    Resume,
+    check_weights_out,
+    check_word_or_file,
+    one_voice,
+    options_of,
+)
 from impasto.cli.report import duration, note, say, say_json
 from impasto.cli.run import stoppable
-from impasto.configs import TRAINING
+from impasto.configs import LOSS, TRAINING
 from impasto.errors import ImpastoError
 from impasto.job import claim_checkpoint
 from impasto.settings import MACHINE, OUTPUT, Settings, check_fields
@@ -43,6 +53,16 @@ def beside(help: str) -> Any:
 Out = Annotated[Path, place("The .safetensors file to write.", OUTPUT, "FILE", "--out", "-o")]
 Devices = Annotated[int, typer.Option(help="Devices that share every batch.", min=1, rich_help_panel=MACHINE)]
 StartFrom = Annotated[Path | None, place("Network of an earlier training to begin with.", TRAINING, "FILE")]
+
+InLoss = Annotated[str, typer.Option(metavar="compact|vgg19|FILE", help="CNN in the loss.", rich_help_panel=LOSS)]
+Judge = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|vgg19|compact|FILE",
+        help="CNN that judges at the end; auto is VGG-19 where its weights are here.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 
 
 class TrainingReporter:
@@ -180,3 +200,21 @@ def trains(
         )
 
     return decorate
+
+
+def check_cnns(extractor: str, judge: str) -> None:
+    """Raise ImpastoError if the CNN in the loss or the one that judges is neither known nor a file."""
+    check_word_or_file(extractor, ("compact", "vgg19"), "extractor")
+    check_word_or_file(judge, ("auto", "vgg19", "compact"), "judge")
+
+
+def check_folder(path: Path, setting: str, what: str) -> None:
+    """Raise ImpastoError if the path is no folder."""
+    if not path.is_dir():
+        raise ImpastoError(f"{path} is no folder; name one with {what} in it", setting=setting)
+
+
+def check_start(path: Path | None) -> None:
+    """Raise ImpastoError if the file of an earlier training is not there."""
+    if path is not None and not path.is_file():
+        raise ImpastoError(f"there is no {path}; name the file of an earlier training", setting="start_from")
