@@ -116,6 +116,7 @@ class AdaptConfig:
     batch: Annotated[int, Ge(1), About("Crops a step.", TRAINING)] = 3
     side: Annotated[int, Ge(32), About("Side of a crop in pixels, a multiple of 16.", TRAINING)] = 192
     seed: Seed = 0
+    precision: Precision = "auto"
     offset_rate: float = 1.5e-2  # learning rates at their highest
     kernel_rate: float = 4e-3
     clip: float = 1.0  # norm of the gradient

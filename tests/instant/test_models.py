@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from impasto import gallery, stylize
 from impasto.errors import ImpastoError
 from impasto.files.hashing import file_sha256
 from impasto.instant import models
 from impasto.instant.models import TorchPainter, find_model, load_painter
+from impasto.networks.adapted import adapted_card
 from impasto.recipe import Input
 
 
@@ -48,3 +51,45 @@ def test_torch_on_the_cpu(model: Path) -> None:
     painter, device = load_painter(find_model(str(model)), "torch", "cpu")
     assert isinstance(painter, TorchPainter)
     assert device == "cpu"
+
+
+class TestTheGallery:
+    """What the package has learned of its paintings."""
+
+    @pytest.mark.parametrize("name", gallery.names("painting"))
+    def test_every_painting_has_been_learned_with_this_network(self, name: str) -> None:
+        path = models.adapted_path(name)
+        assert path.stat().st_size < 100_000
+        card = adapted_card(path)
+        assert card is not None
+        assert card["base"] == file_sha256(models.shipped_path())
+        assert [painting["sha256"] for painting in card["paintings"]] == [file_sha256(gallery.path(name))]
+
+    def test_it_is_taken_for_the_painting_whatever_its_name(self, tmp_path: Path) -> None:
+        copy = tmp_path / "mine.webp"
+        shutil.copy(gallery.path("wave"), copy)
+        for style in ("gallery:wave", str(copy), copy):
+            assert find_model(None, style).path == models.adapted_path("wave")
+        assert find_model(None, "gallery:wave").input == Input("", file_sha256(models.adapted_path("wave")))
+
+    def test_it_is_not_taken_for_others(self, model: Path, tmp_path: Path) -> None:
+        base = models.shipped_path()
+        assert find_model(None, gallery.path("astronaut")).path == base
+        assert find_model(None, tmp_path / "gone.png").path == base
+        assert find_model("base", "gallery:wave").path == base
+        assert find_model("base").input == Input("", file_sha256(base))
+        assert find_model(str(model), "gallery:wave").path == model
+
+    def test_one_painting_in_its_own_colors(self, files: tuple[Path, Path]) -> None:
+        """Two paintings, or one in the photograph's colors, are what the base is for."""
+
+        def network(*styles: str, **settings: str) -> str:
+            painting = stylize(files[0], styles, method="instant", size=64, device="cpu", **settings)
+            assert painting.recipe.model is not None
+            return painting.recipe.model.sha256
+
+        base, learned = (file_sha256(path) for path in (models.shipped_path(), models.adapted_path("wave")))
+        assert network("gallery:wave") == learned
+        assert network("gallery:wave", model="base") == base
+        assert network("gallery:wave", "gallery:udnie") == base
+        assert network("gallery:wave", preserve_color="histogram") == base

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -26,10 +26,11 @@ from impasto.images import Picture, Source, listed, load_image, save_image
 from impasto.instant.models import shipped_path
 from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import content_loss, style_loss, total_loss
-from impasto.machine import own_torch, resolve_device
+from impasto.machine import own_torch, resolve_device, resolve_precision
 from impasto.networks.adapted import Apprenticeship, write_adapted
 from impasto.networks.autoencoder import AutoEncoder, Code
 from impasto.networks.grain import grain_corner
+from impasto.refine.objective import precision
 from impasto.refine.pyramid import fit, fit_style
 from impasto.settings import check_fields
 from impasto.training.batches import find_grams
@@ -136,6 +137,7 @@ def teach(
         ImpastoError: no pictures, a checkpoint of other settings, or a loss that is not a number.
     """
     course, base = course or Course(), base or shipped_path()
+    config = replace(config, precision=resolve_precision(config.precision, device))
     contents = read_images(_gallery() if content is None else _images_in(content), config.size * 2)
     torch.manual_seed(config.seed)
     network = AutoEncoder.from_file(base).to(device)
@@ -198,12 +200,13 @@ class Pupil:
         self.generator.manual_seed(config.seed * 1_000_003 + step + 1)
         device = target.image.device
         contents = crops(self.contents, config.batch, config.side, self.generator).to(device)
-        with torch.no_grad():
-            features = self.extractor(contents, [CONTENT_LAYER])[CONTENT_LAYER]
         corner = grain_corner(int(torch.randint(2**31, (), generator=self.generator)))
-        output = self.network.train().paint(contents, target.code, corner=corner)
-        maps = self.extractor(output, LAYERS)
-        content = content_loss(maps[CONTENT_LAYER], features)
+        with precision(device, config.precision == "bf16"):
+            with torch.no_grad():
+                features = self.extractor(contents, [CONTENT_LAYER])[CONTENT_LAYER].float()
+            output = self.network.train().paint(contents, target.code, corner=corner)
+            maps = self.extractor(output, LAYERS)
+        content = content_loss(maps[CONTENT_LAYER].float(), features)
         grams = find_grams(maps)
         style = torch.stack([style_loss(gram, target.grams[layer]) for layer, gram in grams.items()]).mean()
         return {"content": content, "style": style, "total": total_loss(content, style, config.content_weight)}
