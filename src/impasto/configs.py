@@ -111,14 +111,14 @@ class AdaptConfig:
     minutes: Annotated[float, Gt(0), About("Minutes to learn for.", TRAINING)] = 5.0
     steps: Annotated[int | None, Ge(1), About("Batches to learn from, instead of a time.", TRAINING)] = None
     size: Annotated[int, Ge(32), About("Size in pixels at which the strokes are learned.", TRAINING)] = 512
-    content_weight: Annotated[float, Ge(0), About("λ: weight of the content loss.", LOSS)] = 1e-3
+    content_weight: Annotated[float, Ge(0), About("λ: weight of the content loss.", LOSS)] = 2e-3
     rank: Annotated[int, Interval(ge=1, le=64), About("Rank of what is added to every kernel.", NETWORK)] = 3
     batch: Annotated[int, Ge(1), About("Crops a step.", TRAINING)] = 3
     side: Annotated[int, Ge(32), About("Side of a crop in pixels, a multiple of 16.", TRAINING)] = 192
     seed: Seed = 0
     precision: Precision = "auto"
     offset_rate: float = 1.5e-2  # learning rates at their highest
-    kernel_rate: float = 4e-3
+    kernel_rate: float = 1e-2
     clip: float = 1.0  # norm of the gradient
 
     def __post_init__(self) -> None:
