@@ -26,21 +26,22 @@ class Step:
 class Course:
     """The steps of one training, which can be interrupted at any of them and resumed.
 
-    The file ``checkpoint`` is written every ``seconds`` and at the end. If it exists, the training is resumed from it,
-    on a CPU to the very same bytes as without the interruption. ``callback`` receives a :class:`Step` after each;
-    returning True ends the training there. ``log`` receives a line now and then.
+    The file ``checkpoint`` is written every ``seconds`` and at the end. If it exists, and ``resume`` is not False, the
+    training is resumed from it, on a CPU to the very same bytes as without the interruption. ``callback`` receives a
+    :class:`Step` after each; returning True ends the training there. ``log`` receives a line now and then.
     """
 
     def __init__(
         self,
         checkpoint: str | Path | None = None,
         *,
+        resume: bool = True,
         seconds: float = 30.0,
         callback: Callable[[Step], bool | None] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.path = None if checkpoint is None else Path(checkpoint)
-        self.resumed = self.path is not None and self.path.is_file()
+        self.resumed = resume and self.path is not None and self.path.is_file()
         self.done = 0  # steps
         self.leads = True  # whether this process reports and writes; of several that share a training, one does
         self._every, self._callback, self._log = seconds, callback, log
@@ -88,11 +89,14 @@ class Course:
         return stop
 
     def keep(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint, where there is room for it."""
         if self.leads and self.path is not None:
             seconds = time.monotonic() - self._started
             notes = {"step": self.done, "seconds": seconds, "memo": self._memo}
-            write_checkpoint(self.path, self._made_of, self._parts, notes)
+            try:
+                write_checkpoint(self.path, self._made_of, self._parts, notes)
+            except ImpastoError as error:  # There may be room for what comes out.
+                self.log(f"no checkpoint is kept: {error}")
             self._kept = time.monotonic()  # again: writing takes its time
 
     def log(self, line: str) -> None:
