@@ -229,7 +229,7 @@ def test_another_mean_in_our_own_file(own: Path, tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.safetensors").startswith("tampered with or damaged")
     del tensors["mean"]
     save_file(tensors, tmp_path / "a.safetensors", metadata)
-    assert refusal(tmp_path / "a.safetensors").startswith("tampered with or damaged")
+    assert refusal(tmp_path / "a.safetensors").startswith("not the weights of VGG-19: mean is missing")
 
 
 # Refused
@@ -309,7 +309,7 @@ def test_other_networks(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "net.h5", "w") as file:
         file["block1_conv1/kernel:0"] = np.zeros((3, 3, 3, 32), np.float32)
         file["block1_conv1/bias:0"] = np.zeros(32, np.float32)
-    assert "conv1_1.weight is torch.float32 [32, 3, 3, 3], not [64, 3, 3, 3]" in refusal(tmp_path / "net.h5")
+    assert "conv1_1.weight is missing" in refusal(tmp_path / "net.h5")
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
@@ -322,9 +322,9 @@ def test_numbers_that_are_none(tmp_path: Path, poison: float) -> None:
 
 def test_files_that_are_something_else(tmp_path: Path) -> None:
     path = tmp_path / "vgg19.h5"
-    assert refusal(path) == "cannot be read (No such file or directory); give the file of VGG-19's weights"
+    assert refusal(path) == "cannot be read (No such file or directory); check the name"
     path.mkdir()
-    assert refusal(path).startswith("cannot be read (")
+    assert refusal(path) == "is a folder; name a file in it"
     path.rmdir()
     path.touch()
     assert refusal(path) == "the file is empty; fetch it again"

@@ -242,9 +242,10 @@ class TestFile:
             AutoEncoder.from_file(shipped("compact"))
         small().to_file(tmp_path / "a.safetensors")
         (tmp_path / "cut.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:-100])
-        for name in ("cut.safetensors", "gone.safetensors"):
-            with pytest.raises(ImpastoError, match=f"{name}: cannot be read as an auto-encoder; give an intact file"):
-                AutoEncoder.from_file(tmp_path / name)
+        with pytest.raises(ImpastoError, match=r"cut\.safetensors: cannot be read as an auto-encoder; give an intact"):
+            AutoEncoder.from_file(tmp_path / "cut.safetensors")
+        with pytest.raises(ImpastoError, match=r"gone\.safetensors: cannot be read \(No such file or directory\)"):
+            AutoEncoder.from_file(tmp_path / "gone.safetensors")
 
     def test_a_card_of_no_network(self, tmp_path: Path) -> None:
         network = small()
