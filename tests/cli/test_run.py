@@ -15,7 +15,7 @@ from PIL import Image
 
 from impasto.cli.run import run_job, stoppable
 from impasto.errors import ImpastoError
-from impasto.job import Job, checkpoint_of, claim_checkpoint
+from impasto.job import Job
 from impasto.recipe import Recipe
 
 from .conftest import painted
@@ -48,20 +48,6 @@ class TestRunJob:
     def test_mistakes_go_through(self, folder: Path) -> None:
         with pytest.raises(ImpastoError, match=r"gone\.png"):
             run_job(replace(job(), content="gone.png"), quiet=True, json=False)
-
-
-class TestCheckpoints:
-    def test_lies_beside_the_output(self) -> None:
-        assert checkpoint_of(Path("a/b.png")) == Path("a/b.png.checkpoint")
-
-    def test_hours_of_work_are_not_thrown_away(self, tmp_path: Path) -> None:
-        out = tmp_path / "net.safetensors"
-        assert not claim_checkpoint(out, resume=False, force=False).exists()
-        checkpoint_of(out).write_bytes(b"state")
-        with pytest.raises(ImpastoError, match="add resume to go on, force to begin anew"):
-            claim_checkpoint(out, resume=False, force=False)
-        assert claim_checkpoint(out, resume=True, force=True).read_bytes() == b"state"
-        assert not claim_checkpoint(out, resume=False, force=True).exists()
 
 
 class TestStoppable:

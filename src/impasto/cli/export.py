@@ -28,10 +28,11 @@ def onnx(
     options.check_files(model)
     options.check_weights_out(out, force=force, setting=None, ending=".onnx")
 
-    from impasto.files.atomic import write_atomically
+    from impasto.files.atomic import check_no_input, write_atomically
     from impasto.instant.onnx import export
     from impasto.networks.autoencoder import AutoEncoder
 
+    check_no_input(out, model)
     data = export(AutoEncoder.from_file(model))
     write_atomically(out, data)
     if not quiet:

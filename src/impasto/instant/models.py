@@ -44,12 +44,7 @@ def find_model(name: str | None) -> Model:
             "no network comes with this installation; name a file, such as one of 'impasto train autoencoder'",
             setting="model",
         )
-    if path.is_dir():
-        raise ImpastoError(f"{path} is a folder; name a file in it", setting="model")
-    try:
-        return Model(path, Input("" if name is None else name, file_sha256(path)))
-    except OSError as error:
-        raise ImpastoError(f"{path} cannot be read ({error.strerror}); check the name", setting="model") from error
+    return Model(path, Input("" if name is None else name, file_sha256(path)))
 
 
 def load_painter(model: Model, runtime: str = "torch", device: str = "auto") -> tuple[Painter, Device]:
