@@ -164,6 +164,14 @@ def test_where_a_run_was_stopped() -> None:
             Recipe.from_json(text)
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "9" * 5000])
+def test_numbers_that_no_setting_can_have(number: str) -> None:
+    text = RECIPE.to_json().replace('"size":512', f'"size":{number}')
+    assert number in text
+    with pytest.raises(ImpastoError, match="the recipe is damaged: it is not JSON"):
+        Recipe.from_json(text)
+
+
 def test_settings_have_to_be_plain_numbers() -> None:
     with pytest.raises(ValueError, match="Out of range"):
         replace(RECIPE, settings={"content_weight": float("nan")})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 #: Seconds after a signal in which others change nothing: a second Ctrl-C must not break off what the first one keeps.
@@ -36,13 +37,13 @@ class Signals:
         return 128 + self.number if code == 130 and self.number is not None else code
 
 
-def run() -> int:
-    """Run the command line; returns the exit code."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line as a program of its own; see :func:`impasto.cli.main`."""
     try:
         signals = Signals()
         from impasto.cli import main
 
-        return signals.code(main())
+        return signals.code(main(arguments))
     except KeyboardInterrupt:  # While it was loaded.
         return 130
 

@@ -12,6 +12,8 @@ from typing import Any
 from impasto.errors import ImpastoError
 from impasto.files.checkpoint import read_checkpoint, write_checkpoint
 
+CHECKPOINT_SECONDS = 30.0
+
 
 @dataclass(frozen=True)
 class Step:
@@ -26,9 +28,9 @@ class Step:
 class Course:
     """The steps of one training, which can be interrupted at any of them and resumed.
 
-    The file ``checkpoint`` is written every ``seconds`` and at the end. If it exists, and ``resume`` is not False, the
-    training is resumed from it, on a CPU to the very same bytes as without the interruption. ``callback`` receives a
-    :class:`Step` after each; returning True ends the training there. ``log`` receives a line now and then.
+    The file ``checkpoint`` is written every ``seconds`` (30) and at the end. If it exists, and ``resume`` says so, the
+    training is resumed from it, on a CPU to the very same bytes as without the interruption. ``callback`` receives
+    a :class:`Step` after each; returning True ends the training there. ``log`` receives a line now and then.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Course:
         checkpoint: str | Path | None = None,
         *,
         resume: bool = True,
-        seconds: float = 30.0,
+        seconds: float | None = None,
         callback: Callable[[Step], bool | None] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
@@ -44,7 +46,8 @@ class Course:
         self.resumed = resume and self.path is not None and self.path.is_file()
         self.done = 0  # steps
         self.leads = True  # whether this process reports and writes; of several that share a training, one does
-        self._every, self._callback, self._log = seconds, callback, log
+        self._callback, self._log = callback, log
+        self._every = CHECKPOINT_SECONDS if seconds is None else seconds
 
     def begin(
         self, steps: int, made_of: Mapping[str, Any], parts: Mapping[str, Any], memo: dict[str, Any] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ class Recipe:
             ImpastoError: the text is not a recipe; the message says which part is wrong.
         """
         try:
-            data = json.loads(text, parse_constant=_refuse_constant)
+            data = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         except (ValueError, RecursionError) as error:
             raise ImpastoError("the recipe is damaged: it is not JSON") from error
         there = _OPTIONAL & data.keys() if isinstance(data, dict) else set()
@@ -172,6 +173,13 @@ def _need(right: bool, what: str) -> None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # Such as 1e999.
+        raise ValueError(text)
+    return number
 
 
 def _object(value: Any, name: str, keys: set[str]) -> dict[str, Any]:

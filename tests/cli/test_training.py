@@ -97,7 +97,7 @@ class TestEveryCommand:
             (("--out", "there.safetensors"), "--out: there.safetensors exists; name another file or add --force"),
             (("--batch", "0"), "--batch: 0 is out of range; give a whole number from "),
             (("--seed", "-1"), "--seed: -1 is out of range; give a whole number from 0 to"),
-            (("--learning-rate", "nan"), "--learning-rate: nan is out of range; give a number from 0 up"),
+            (("--learning-rate", "nan"), "--learning-rate: nan is out of range; give a number from 0 to"),
             (("--threads", "0"), "--threads: 0 is out of range"),
             (("--device", "tpu"), "'--device'"),
             (("--quiet", "--json"), "--quiet and --json"),

@@ -6,6 +6,7 @@ Every reader returns the tensors that it finds under the same names, ``convI_J.w
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ def find_layout(path: Path) -> str:
 
 def read_torch(path: Path) -> dict[str, Tensor]:
     """A state dict with keys ``features.N.weight``, numbered as in torchvision."""
-    with _or_refuse(path):
+    with _or_refuse(path), warnings.catch_warnings():
         archive = _first_bytes(path).startswith(ZIP)
         if archive:
             with zipfile.ZipFile(path) as members:
@@ -70,6 +71,7 @@ def read_torch(path: Path) -> dict[str, Tensor]:
                 if members.testzip() is not None:  # PyTorch does not look at the checksums.
                     raise ImpastoError(f"{path}: damaged: a checksum in it is wrong; {FETCH_AGAIN}")
         # Mapped, the half a gigabyte of the classifier stays on the disk; the older form cannot be mapped.
+        warnings.simplefilter("ignore")  # Of ways of keeping tensors that are refused below.
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     return _rename(state) if isinstance(state, dict) else {}
 
