@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.errors import ImpastoError
+from impasto.files.cards import pack
 from impasto.files.shipped import shipped
 from impasto.networks.autoencoder import AutoEncoder, blend_codes
 from impasto.networks.layers import MULTIPLE
@@ -253,6 +254,16 @@ class TestFile:
         network.to_file(tmp_path / "a.safetensors")
         with pytest.raises(ImpastoError, match=r"a\.safetensors: cannot be read as an auto-encoder"):
             AutoEncoder.from_file(tmp_path / "a.safetensors")
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"widths": [12_000] * 5}, {"widths": [4096] * 5, "shared": 4096}, {"depths": [10**9] * 5}, {"hints": 10**400}],
+    )
+    def test_a_card_that_claims_what_is_not_there(self, tmp_path: Path, change: dict[str, object]) -> None:
+        path = tmp_path / "small.safetensors"
+        path.write_bytes(pack({}, {"format": AutoEncoder.form, "settings": {**small().settings, **change}}))
+        with pytest.raises(ImpastoError, match=r"small\.safetensors: cannot be read as an auto-encoder"):
+            AutoEncoder.from_file(path)
 
 
 @torch.no_grad()

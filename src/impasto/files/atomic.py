@@ -47,8 +47,9 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes | memoryview], *, 
                     os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
                 os.fsync(file.fileno())
                 _publish(temporary, target, file, replace=replace)
-            finally:
+            except BaseException:
                 temporary.unlink(missing_ok=True)
+                raise
     except FileExistsError as error:
         raise ImpastoError(f"{path}: exists already; give `force` to replace it") from error
     except OSError as error:
@@ -87,9 +88,10 @@ def check_no_input(output: str | os.PathLike[str], *inputs: str | os.PathLike[st
 
 
 def discard(path: Path) -> None:
-    """Remove a file of :func:`write_atomically`, and what a killed process left of it."""
-    path.unlink(missing_ok=True)
-    _beside(Path(os.path.realpath(path)), "part").unlink(missing_ok=True)
+    """Remove a file of :func:`write_atomically`, and what a killed process left of it; as far as that is possible."""
+    for file in (path, _beside(Path(os.path.realpath(path)), "part")):
+        with suppress(OSError):
+            file.unlink()
 
 
 @contextmanager
@@ -161,5 +163,6 @@ def _publish(temporary: Path, target: Path, file: IO[bytes], *, replace: bool) -
             if target.exists():
                 raise FileExistsError from error
         else:
+            temporary.unlink()
             return
     temporary.replace(target)
