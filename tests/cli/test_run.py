@@ -126,8 +126,9 @@ class TestStreams:
 
 
 @posix
-def test_a_real_ctrl_c_of_a_quiet_run(folder: Path) -> None:
-    """One line, the code 130, and the checkpoint; nothing else, even with --quiet."""
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_real_signal_of_a_quiet_run(folder: Path, name: str, code: int) -> None:
+    """One line, its code, and the checkpoint; nothing else, even with --quiet, and where it comes twice in a row."""
     command = [*PAINT, "--size", "40", "--steps", "100000", "--extractor", "compact", "--quiet"]
     process = subprocess.Popen(
         [*command, "--preview", "way", "--preview-every", "1"],
@@ -138,9 +139,11 @@ def test_a_real_ctrl_c_of_a_quiet_run(folder: Path) -> None:
     until = time.monotonic() + 120
     while not Path("way/step-00002.png").exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    for _ in range(2):
+        process.send_signal(getattr(signal, name))
+        time.sleep(0.005)
     out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (code, "")
     assert err == "impasto: stopped; the same command with --resume goes on from out.png.checkpoint\n"
     assert Path("out.png.checkpoint").stat().st_size > 0
     assert not Path("out.png").exists()
