@@ -114,6 +114,14 @@ class TestStrangers:
         onnx.helper.set_model_props(model, {"impasto": json.dumps(about)})
         self.refused(model)
 
+    def test_sizes_that_no_network_has(self, model: Any) -> None:
+        """One flipped bit of a 1 made a graph that takes gigabytes."""
+        ones = (
+            part.t for node in model.graph.node for part in node.attribute if part.t.raw_data == bytes([1, *[0] * 7])
+        )
+        next(ones).raw_data = (2**24 + 1).to_bytes(8, "little")
+        self.refused(model)
+
     def test_shapes_that_do_not_fit(self, model: Any) -> None:
         """Only onnxruntime finds them."""
         kernel = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)

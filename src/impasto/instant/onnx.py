@@ -31,6 +31,8 @@ FORMAT = "impasto-autoencoder-onnx-1"
 OPSET = 17
 #: More than any network has, and few enough to be followed one by one.
 MOST_NODES = 20_000
+#: Larger than any size or place in a graph of ours: what a graph makes out of numbers keeps within its pictures' size.
+MOST = 65_536
 MISSING = "ONNX files need onnx and onnxruntime: pip install 'impasto[onnx]'"
 
 
@@ -217,6 +219,8 @@ def _check_graph(model: Any) -> None:
     graph = model.graph
     parts = [part for node in graph.node for part in node.attribute]
     tensors = [*graph.initializer, *(part.t for part in parts), *(tensor for part in parts for tensor in part.tensors)]
+    from onnx import numpy_helper
+
     wrong = {
         "nodes": len(graph.node) > MOST_NODES,
         "functions": len(model.functions) > 0,
@@ -226,3 +230,9 @@ def _check_graph(model: Any) -> None:
     }
     if any(wrong.values()):
         raise ValueError(wrong)
+    numbers = [number for part in parts for number in (part.i, *part.ints)]
+    for tensor in (tensor for tensor in tensors if tensor.data_type in (6, 7)):  # Whole numbers, of 32 and 64 bits.
+        numbers += numpy_helper.to_array(tensor).ravel().tolist()
+    # "To the end" of a slice is the largest or the smallest number there is.
+    if any(MOST < abs(number) < 2**62 for number in numbers):
+        raise ValueError("a size that no network has")
