@@ -44,7 +44,10 @@ def find_model(name: str | None) -> Model:
             "no network comes with this installation; name a file, such as one of 'impasto train autoencoder'",
             setting="model",
         )
-    return Model(path, Input("" if name is None else name, file_sha256(path)))
+    try:
+        return Model(path, Input("" if name is None else name, file_sha256(path)))
+    except ImpastoError as error:
+        raise ImpastoError(error.text, setting="model") from error
 
 
 def load_painter(model: Model, runtime: str = "torch", device: str = "auto") -> tuple[Painter, Device]:
