@@ -22,7 +22,7 @@ from impasto.features.extractor import Extractor
 from impasto.features.vgg19 import VGG19
 from impasto.files.cards import read_card
 from impasto.images import load_image
-from impasto.machine import keep_freed_memory
+from impasto.machine import freed_memory_kept
 from impasto.refine.objective import Objective, Whole
 from impasto.refine.optimizer import State, lbfgs
 from impasto.refine.pyramid import fit, fit_style
@@ -102,6 +102,7 @@ def draw(records: Mapping[str, Mapping[str, Any]], output: Path) -> None:
     save(figure, output)
 
 
+@freed_memory_kept()
 def main() -> None:
     parser = command_line(__doc__, "frontier")
     parser.add_argument("files", nargs="*", metavar="NAME=FILE", help="trained networks")
@@ -111,7 +112,6 @@ def main() -> None:
     parser.add_argument("--only", choices=("networks", "times"), help="make the networks, or take the times")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    keep_freed_memory()
     arguments.out.mkdir(parents=True, exist_ok=True)
     teacher = VGG19.from_file(arguments.teacher)
 

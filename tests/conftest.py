@@ -14,6 +14,7 @@ from impasto.features.compact import FORMAT
 from impasto.features.extractor import Extractor
 from impasto.files.cards import pack
 from impasto.images import save_image
+from impasto.layers import VGG19_CHANNELS
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
@@ -57,7 +58,7 @@ def tiny_file(tiny: TinyExtractor, tmp_path_factory: pytest.TempPathFactory) -> 
     tensors = {}
     for layer, kernel in tiny.convolutions.items():
         tensors[f"{layer}.weight"], tensors[f"{layer}.bias"] = kernel.detach().clone(), torch.zeros(len(kernel))
-        tensors[f"{layer}.projection"] = torch.eye(len(kernel))
+        tensors[f"{layer}.projection"] = torch.eye(VGG19_CHANNELS[layer], len(kernel))
     architecture = [[layer, len(kernel)] for layer, kernel in tiny.convolutions.items()]
     path = tmp_path_factory.mktemp("extractor") / "tiny.safetensors"
     path.write_bytes(pack(tensors, {"format": FORMAT, "architecture": architecture}))

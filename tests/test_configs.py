@@ -30,7 +30,7 @@ def test_help_is_one_line_that_begins_with_a_noun_or_a_verb(kind: type[Any]) -> 
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
-        (AttributesConfig, {"batch": 1}, "batch: 1 is out of range; give a whole number from 2 up"),
+        (AttributesConfig, {"batch": 1}, "batch: 1 is out of range; give a whole number from 2 to 65536"),
         (AttributesConfig, {"side": 40}, "side: 40 is no multiple of 16; give 32"),
         (FacesConfig, {"side": 48}, "side: 48 pixels; give one of 16, 32, 64, 128"),
         (AutoencoderConfig, {"side": 40}, "side: 40 is no multiple of 16; give 32"),

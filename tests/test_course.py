@@ -10,6 +10,7 @@ from torch import nn
 
 from impasto.course import Course, Step
 from impasto.errors import ImpastoError
+from impasto.files.checkpoint import read_checkpoint, write_checkpoint
 
 
 def drive(course: Course, steps: int = 5, memo: dict[str, Any] | None = None) -> nn.Linear:
@@ -56,9 +57,9 @@ def test_cut_short_and_resumed(tmp_path: Path) -> None:
 def test_the_seconds_go_on(tmp_path: Path) -> None:
     heard: list[Step] = []
     drive(Course(tmp_path / "run", callback=lambda step: step.step == 2))
-    state = torch.load(tmp_path / "run", weights_only=True)
-    state["notes"]["seconds"] = 100.0
-    torch.save(state, tmp_path / "run")
+    parts = {"network": nn.Linear(1, 1)}
+    notes = read_checkpoint(tmp_path / "run", {}, parts)
+    write_checkpoint(tmp_path / "run", {"settings": {"steps": 5}}, parts, {**notes, "seconds": 100.0})
     drive(Course(tmp_path / "run", callback=heard.append))
     assert 100 < heard[0].seconds < 105
 
@@ -70,7 +71,7 @@ def test_the_callback_ends_it(tmp_path: Path) -> None:
 
 def test_it_is_kept_now_and_then(tmp_path: Path) -> None:
     drive(Course(tmp_path / "run", seconds=1e9, callback=lambda step: (tmp_path / "run").exists()))
-    assert torch.load(tmp_path / "run", weights_only=True)["notes"]["step"] == 5
+    assert read_checkpoint(tmp_path / "run", {}, {})["step"] == 5
 
 
 def test_only_who_leads_tells_and_writes(tmp_path: Path) -> None:
@@ -91,3 +92,26 @@ def test_a_loss_that_is_not_a_number(loss: float) -> None:
     course.tell()
     with pytest.raises(ImpastoError, match="step 2: the loss is not a number; lower learning_rate"):
         course.check(1.0, loss)
+
+
+def test_anew_in_spite_of_a_checkpoint(tmp_path: Path) -> None:
+    """It is replaced by the first of the new training, not before."""
+    drive(Course(tmp_path / "run", callback=lambda step: step.step == 2))
+    before, heard = (tmp_path / "run").read_bytes(), []
+
+    def look(step: Step) -> None:
+        heard.append(step.step)
+        assert (tmp_path / "run").read_bytes() == before
+
+    drive(Course(tmp_path / "run", resume=False, callback=look))
+    assert heard == [1, 2, 3, 4, 5]
+    assert (tmp_path / "run").read_bytes() != before
+
+
+def test_no_room_for_a_checkpoint(tmp_path: Path) -> None:
+    lines: list[str] = []
+    (tmp_path / "run").mkdir()
+    network = drive(Course(tmp_path / "run", seconds=0, log=lines.append))
+    assert network.weight.item() == 5
+    assert all(line.startswith(f"no checkpoint is kept: {tmp_path / 'run'}: is a folder") for line in lines)
+    assert len(lines) >= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -208,6 +209,140 @@ class TestStop:
         assert checkpoint_of(made.output).read_bytes() == kept
         run(replace(made, force=True))
         assert not checkpoint_of(made.output).exists()
+
+
+class TestOneAtATime:
+    """Two runs of one output would share a checkpoint."""
+
+    def test_the_second_is_told_at_the_start(self, job: MakeJob) -> None:
+        made, heard = job(), list[Event]()
+
+        def report(event: Event) -> None:
+            if isinstance(event, Progress) and event.step == 2:
+                for resume, force in ((False, False), (True, False), (False, True)):
+                    with pytest.raises(ImpastoError, match=r"out\.png: another run is writing it; wait for it, or"):
+                        run(replace(made, force=force), report=heard.append, resume=resume)
+
+        run(made, report=report)
+        assert heard == []
+        assert Path(made.output).is_file()
+
+
+class TestForce:
+    @pytest.mark.parametrize("wrong", ["content", "output", "extractor"])
+    def test_a_typo_costs_no_work(self, job: MakeJob, wrong: str) -> None:
+        made = job(rest={"force": True})
+        report, stop = after(3)
+        with pytest.raises(Stopped):
+            run(made, report=report, stop=stop)
+        kept = checkpoint_of(made.output).read_bytes()
+        settings = replace(made.settings, extractor="gone")
+        mistaken = replace(made, settings=settings) if wrong == "extractor" else replace(made, **{wrong: "gone.gif"})
+        with pytest.raises(ImpastoError, match="gone"):
+            run(mistaken)
+        assert checkpoint_of(made.output).read_bytes() == kept
+
+    def test_the_checkpoint_goes_when_the_new_run_is_finished(self, job: MakeJob) -> None:
+        made = job(rest={"force": True})
+        checkpoint_of(made.output).write_bytes(b"of another run")
+        run(made)
+        assert not checkpoint_of(made.output).exists()
+
+
+class TestFinished:
+    """A run that was killed after it had saved its picture, before its checkpoint was gone."""
+
+    def test_is_a_success(self, job: MakeJob) -> None:
+        made, heard = job(), list[Event]()
+        run(made)
+        before = Path(made.output).read_bytes()
+        checkpoint_of(made.output).write_bytes(b"state")
+        saved = run(made, resume=True, report=heard.append)
+        assert heard == [saved]
+        assert saved.notices == (f"{made.output} is finished already; there is nothing left to do",)
+        assert (saved.width, saved.height) == (128, 96)
+        assert not checkpoint_of(made.output).exists()
+        assert Path(made.output).read_bytes() == before
+
+    def test_of_other_settings_it_is_none(self, job: MakeJob, tmp_path: Path) -> None:
+        made = job()
+        run(made)
+        before = Path(made.output).read_bytes()
+        with pytest.raises(ImpastoError, match="exists already, and is of another run; give force to replace it"):
+            run(replace(made, settings=replace(made.settings, content_weight=0.5)), resume=True)
+        save_image(tmp_path / "plain.png", torch.rand(1, 3, 9, 9))
+        with pytest.raises(ImpastoError, match="exists already, and is of another run"):
+            run(replace(made, output=str(tmp_path / "plain.png")), resume=True)
+        assert Path(made.output).read_bytes() == before
+
+
+class TestUntil:
+    def test_a_run_that_its_callback_stopped_is_made_again(
+        self, job: MakeJob, files: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        made = job()
+        stopped = impasto.stylize(*files, **made.settings.given(), callback=lambda record: record.step == 3)
+        stopped.save(tmp_path / "stopped.png")
+        assert (stopped.recipe.stopped, len(stopped.losses)) == (3, 3)
+        heard: list[Event] = []
+        run(made, until=3, report=heard.append)
+        assert [event.step for event in heard if isinstance(event, Progress)] == [1, 2, 3]
+        assert Path(made.output).read_bytes() == (tmp_path / "stopped.png").read_bytes()
+
+    def test_a_whole_run_is_not_stopped(self, job: MakeJob, files: tuple[Path, Path]) -> None:
+        whole = impasto.stylize(*files, **job().settings.given(), callback=lambda record: record.step == 8)
+        assert whole.recipe.stopped is None
+
+
+class TestNoPaintingIsLost:
+    def test_a_file_made_in_the_meantime(self, job: MakeJob, tmp_path: Path) -> None:
+        whole, made = job("whole.png"), job()
+        run(whole)
+        (tmp_path / "out-1.png").touch()
+
+        def report(event: Event) -> None:
+            if isinstance(event, Progress) and event.step == 8:
+                Path(made.output).write_bytes(b"precious")
+
+        with pytest.raises(ImpastoError) as caught:
+            run(made, report=report)
+        mend = f"give force to replace it; the painting is in {tmp_path / 'out-2.png'}"
+        assert str(caught.value) == f"{made.output}: exists already; {mend}"
+        assert Path(made.output).read_bytes() == b"precious"
+        assert (tmp_path / "out-2.png").read_bytes() == Path(whole.output).read_bytes()
+
+    def test_a_folder_that_goes(self, job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "there").mkdir()
+        (tmp_path / "gone").mkdir()
+        monkeypatch.chdir(tmp_path / "there")
+
+        def report(event: Event) -> None:
+            if isinstance(event, Progress) and event.step == 8:
+                shutil.rmtree(tmp_path / "gone")
+
+        with pytest.raises(ImpastoError, match=r"gone does not exist; make it first; the painting is in .*out-1\.png"):
+            run(job("gone/out.png"), report=report)
+        assert load_image(tmp_path / "there" / "out-1.png").tensor.shape == (1, 3, 96, 128)
+
+    def test_no_room_for_checkpoints_and_previews(
+        self, job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("impasto.paint.CHECKPOINT_SECONDS", 0.0)
+        whole, made = job("whole.png"), job(rest={"preview": str(tmp_path / "way"), "preview_every": 4})
+        run(whole)
+        heard: list[Event] = []
+
+        def report(event: Event) -> None:
+            heard.append(event)
+            if isinstance(event, Planned):  # Where they are to lie something else lies.
+                checkpoint_of(made.output).mkdir()
+                (tmp_path / "way").touch()
+
+        run(made, report=report)
+        told = [event.text for event in heard if isinstance(event, Notice)]
+        assert sum(text.startswith("no checkpoint is kept: ") for text in told) == 8
+        assert sum(text.startswith("no preview: ") for text in told) == 2
+        assert Path(made.output).read_bytes() == Path(whole.output).read_bytes()
 
 
 class TestPreviews:

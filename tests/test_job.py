@@ -18,8 +18,8 @@ from impasto.job import (
     Planned,
     Progress,
     Saved,
+    check_checkpoint,
     checkpoint_of,
-    claim_checkpoint,
     event_from_json,
 )
 from impasto.settings import METHODS, Settings
@@ -332,9 +332,9 @@ class TestCheckpoints:
 
     def test_hours_of_work_are_not_thrown_away(self, tmp_path: Path) -> None:
         out = tmp_path / "net.safetensors"
-        assert not claim_checkpoint(out, resume=False, force=False).exists()
+        assert not check_checkpoint(out, resume=False, force=False).exists()
         checkpoint_of(out).write_bytes(b"state")
         with pytest.raises(ImpastoError, match="add resume to go on, force to begin anew"):
-            claim_checkpoint(out, resume=False, force=False)
-        assert claim_checkpoint(out, resume=True, force=True).read_bytes() == b"state"
-        assert not claim_checkpoint(out, resume=False, force=True).exists()
+            check_checkpoint(out, resume=False, force=False)
+        for how in ((True, False), (False, True), (True, True)):
+            assert check_checkpoint(out, resume=how[0], force=how[1]).read_bytes() == b"state"

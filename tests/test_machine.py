@@ -10,9 +10,9 @@ import torch
 from impasto import machine
 from impasto.errors import ImpastoError
 from impasto.machine import (
+    freed_memory_kept,
     give_memory_back,
     has_fast_bf16,
-    keep_freed_memory,
     machine_memory,
     resident_memory,
     resolve_device,
@@ -60,10 +60,20 @@ def test_whose_openmp_it_is() -> None:
     assert whose_openmp() == bundled[0]
 
 
-def test_keeping_memory_changes_no_result() -> None:
-    before = torch.arange(1_000_000.0).sum()
-    keep_freed_memory()
-    assert torch.equal(torch.arange(1_000_000.0).sum(), before)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system does not tell")
+def test_freed_memory_is_kept_for_that_long() -> None:
+    def after_large_blocks() -> int:
+        """Bytes that the process holds of thirty blocks of 16 MB, after it has let them go."""
+        give_memory_back()
+        before = resident_memory()
+        blocks = [torch.ones(2**22) for _ in range(30)]
+        assert sum(block.sum() for block in blocks) == 30 * 2**22
+        del blocks
+        return resident_memory() - before
+
+    with freed_memory_kept():
+        assert after_large_blocks() > 400 * 2**20
+    assert after_large_blocks() < 80 * 2**20
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system does not tell")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ from torch import Tensor
 
 import impasto
 from impasto import ImpastoError, Painting, Progress
+from impasto.files.checkpoint import DIGEST, write_sealed
 from impasto.images import load_image, resize, save_image, to_pil
 from impasto.job import Event, Notice, Planned
 from impasto.paint import paint as paint_reporting
@@ -328,6 +331,35 @@ class TestResume:
             paint(callback=interrupt(1), checkpoint=tmp_path / "run")
         with pytest.raises(ImpastoError, match="belongs to a run with other images, settings, versions or threads"):
             paint(content_weight=0.5, checkpoint=tmp_path / "run", resume=True)
+
+    def test_work_is_not_thrown_away(self, paint: Stylize, tmp_path: Path) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            paint(callback=interrupt(1), checkpoint=tmp_path / "run")
+        kept = (tmp_path / "run").read_bytes()
+        with pytest.raises(ImpastoError, match="is there from a run cut short; add resume to go on, or remove it"):
+            paint(checkpoint=tmp_path / "run")
+        assert (tmp_path / "run").read_bytes() == kept
+
+    @pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+    def test_it_is_one_runs_at_a_time(self, paint: Stylize, tmp_path: Path) -> None:
+        def meddle(record: Progress) -> None:
+            with pytest.raises(ImpastoError, match="run: another run is writing it; wait for it, or name another file"):
+                paint(checkpoint=tmp_path / "run", resume=True)
+
+        paint(steps=1, callback=meddle, checkpoint=tmp_path / "run")
+        assert list(tmp_path.glob(".impasto*")) == []
+
+    def test_of_a_picture_of_another_size(self, paint: Stylize, tmp_path: Path) -> None:
+        """As somebody might make it, with a digest that is right."""
+        with pytest.raises(KeyboardInterrupt):
+            paint(callback=interrupt(1), checkpoint=tmp_path / "run")
+        data = (tmp_path / "run").read_bytes()[:-DIGEST]
+        height, width = re.search(rb'"image": .*?\[1, 3, (\d+), (\d+)\]', data).groups()  # type: ignore[union-attr]
+        turned = data.replace(b"[1, 3, %s, %s]" % (height, width), b"[1, 3, %s, %s]" % (width, height))
+        assert turned != data
+        write_sealed(tmp_path / "run", [turned])
+        with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
+            paint(checkpoint=tmp_path / "run", resume=True)
 
 
 class TestMaxMemory:

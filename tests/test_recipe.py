@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.errors import ImpastoError
-from impasto.recipe import Input, Recipe, locate
+from impasto.recipe import LARGEST, Input, Recipe, locate
 
 HASH = "0123456789abcdef" * 4
 
@@ -132,6 +133,45 @@ def test_no_other_text_breaks_it(text: str) -> None:
         Recipe.from_json(text)
 
 
+@pytest.mark.parametrize(
+    ("settings", "without", "name"),
+    [
+        ({"init": "/any/picture.png"}, {}, "init"),
+        ({"init": 5}, {}, "init"),
+        ({"model": "/any/network.safetensors"}, {}, "model"),
+        ({"extractor": "/any/weights.pth"}, {"extractor": None, "extractor_sha256": None}, "extractor"),
+    ],
+)
+def test_a_file_without_its_hash(settings: dict[str, object], without: dict[str, None], name: str) -> None:
+    """It might be anybody's."""
+    parts = json.loads(RECIPE.to_json())
+    if without:
+        parts["model"] = {"name": "", "sha256": HASH}
+    text = json.dumps({**parts, **without, "settings": settings})
+    with pytest.raises(ImpastoError, match=f"its settings name a file for {name}, and it has no hash of it"):
+        Recipe.from_json(text)
+    assert Recipe.from_json(json.dumps({**parts, "settings": {"init": "noise", "extractor": "vgg19"}}))
+
+
+def test_where_a_run_was_stopped() -> None:
+    stopped = replace(RECIPE, stopped=7)
+    assert json.loads(stopped.to_json())["stopped"] == 7
+    assert "stopped" not in json.loads(RECIPE.to_json())
+    assert Recipe.from_json(stopped.to_json()) == stopped
+    for wrong in (0, -1, 1.5, True, "7", None):
+        text = json.dumps({**json.loads(RECIPE.to_json()), "stopped": wrong})
+        with pytest.raises(ImpastoError, match="stopped has to be a number from 1 up"):
+            Recipe.from_json(text)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "9" * 5000])
+def test_numbers_that_no_setting_can_have(number: str) -> None:
+    text = RECIPE.to_json().replace('"size":512', f'"size":{number}')
+    assert number in text
+    with pytest.raises(ImpastoError, match="the recipe is damaged: it is not JSON"):
+        Recipe.from_json(text)
+
+
 def test_settings_have_to_be_plain_numbers() -> None:
     with pytest.raises(ValueError, match="Out of range"):
         replace(RECIPE, settings={"content_weight": float("nan")})
@@ -144,32 +184,44 @@ class TestLocate:
         path.write_bytes(data)
         return Input(str(path), hashlib.sha256(data).hexdigest())
 
-    def test_as_typed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        found = self.write(Path("photos/a.jpg"))
-        assert locate(found, beside=Path("out.png")) == Path("photos/a.jpg")
-
-    @pytest.mark.parametrize("place", ["a.jpg", "photos/a.jpg"])
-    def test_beside_the_picture(self, tmp_path: Path, place: str) -> None:
-        there = tmp_path / place
-        found = replace(self.write(there), name="photos/a.jpg")
+    @pytest.mark.parametrize("name", ["a.jpg", "photos/a.jpg", "/photos/a.jpg", "../a.jpg"])
+    def test_beside_the_picture(self, tmp_path: Path, name: str) -> None:
+        there = tmp_path / "a.jpg"
+        found = replace(self.write(there), name=name)
         assert locate(found, beside=tmp_path / "out.png") == there
         assert locate(found, beside=tmp_path) == there
 
-    def test_the_file_with_the_right_hash_wins_over_the_one_as_typed(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_nowhere_else(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A recipe comes from anybody: what it names is not opened, not even to look at its hash."""
         monkeypatch.chdir(tmp_path)
-        wanted = replace(self.write(tmp_path / "made" / "a.jpg"), name="a.jpg")
-        self.write(tmp_path / "a.jpg", b"another picture")
-        assert locate(wanted, beside=tmp_path / "made" / "out.png") == tmp_path / "made" / "a.jpg"
+        (tmp_path / "made").mkdir()
+        for name in ("a.jpg", "made/deeper/a.jpg"):
+            found = self.write(tmp_path / name)
+            for written in (found.name, name, f"../{name}"):
+                with pytest.raises(ImpastoError, match=r"made/a\.jpg is not there"):
+                    locate(replace(found, name=written), beside="made/out.png")
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+    def test_only_files(self, tmp_path: Path) -> None:
+        """Of a pipe nobody would ever see the end."""
+        os.mkfifo(tmp_path / "a.jpg")
+        (tmp_path / "zeros").symlink_to("/dev/zero")
+        for name in ("a.jpg", "zeros"):
+            with pytest.raises(ImpastoError, match="is not there"):
+                locate(Input(name, HASH), beside=tmp_path)
+
+    def test_larger_than_any_input(self, tmp_path: Path) -> None:
+        with (tmp_path / "a.jpg").open("wb") as file:
+            file.truncate(LARGEST + 1)
+        with pytest.raises(ImpastoError, match="is not the file the picture was made from"):
+            locate(Input("a.jpg", HASH), beside=tmp_path)
 
     def test_where_the_user_says(self, tmp_path: Path) -> None:
         moved = replace(self.write(tmp_path / "moved.jpg"), name="gone.jpg")
         assert locate(moved, beside=tmp_path, override=tmp_path / "moved.jpg") == tmp_path / "moved.jpg"
 
     def test_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(ImpastoError, match=r"^gone\.jpg is not there: say where it lies now with style$"):
+        with pytest.raises(ImpastoError, match=r"gone\.jpg is not there: say where it lies now with style$"):
             locate(Input("gone.jpg", HASH), beside=tmp_path, option="style")
 
     def test_changed(self, tmp_path: Path) -> None:

@@ -16,9 +16,14 @@ from impasto.settings import MACHINE, About
 TRAINING, LOSS, NETWORK = "The training", "The loss", "The network"
 FACE_SIDES = (16, 32, 64, 128)  # of the GAN, in pixels
 
-Steps = Annotated[int, Ge(1), About("Batches to learn from.", TRAINING)]
-Rate = Annotated[float, Ge(0), About("Learning rate at its highest.", TRAINING)]
-Decay = Annotated[float, Ge(0), About("Weight decay of AdamW.", TRAINING)]
+# The bounds are those of what makes any sense; a network and its batch have to fit into memory besides.
+Count = Annotated[int, Interval(ge=1, le=100_000_000)]
+Batch = Annotated[int, Interval(ge=1, le=65_536)]
+Width = Annotated[int, Interval(ge=1, le=512)]
+Factor = Annotated[float, Interval(ge=0, le=1e6)]
+Steps = Annotated[Count, About("Batches to learn from.", TRAINING)]
+Rate = Annotated[Factor, About("Learning rate at its highest.", TRAINING)]
+Decay = Annotated[Factor, About("Weight decay of AdamW.", TRAINING)]
 # The seeds of the steps, multiples of it, have to fit into 64 bits.
 Seed = Annotated[int, Interval(ge=0, le=2**32 - 1), About("Seed of weights, order and augmentation.", TRAINING)]
 Precision = Annotated[
@@ -41,13 +46,13 @@ class OnDevices:
 class AttributesConfig:
     """The CNN that tells attributes of faces."""
 
-    epochs: Annotated[int, Ge(1), About("Times through the training faces, at most.", TRAINING)] = 30
-    batch: Annotated[int, Ge(2), About("Faces a step.", TRAINING)] = 32
-    side: Annotated[int, Ge(16), About("Side of a face in pixels, a multiple of 16.", NETWORK)] = 64
-    width: Annotated[int, Ge(1), About("Channels of the first block; every next one has twice as many.", NETWORK)] = 32
+    epochs: Annotated[Count, About("Times through the training faces, at most.", TRAINING)] = 30
+    batch: Annotated[Batch, Ge(2), About("Faces a step.", TRAINING)] = 32
+    side: Annotated[int, Interval(ge=16, le=1024), About("Side of a face in pixels, a multiple of 16.", NETWORK)] = 64
+    width: Annotated[Width, About("Channels of the first block; every next one has twice as many.", NETWORK)] = 32
     learning_rate: Rate = 5e-3
     weight_decay: Decay = 0.05
-    patience: Annotated[int, Ge(1), About("Epochs without a better average precision before it ends.", TRAINING)] = 6
+    patience: Annotated[Count, About("Epochs without a better average precision before it ends.", TRAINING)] = 6
     seed: Seed = 0
 
     def __post_init__(self) -> None:
@@ -59,15 +64,15 @@ class FacesConfig:
     """The GAN that paints faces."""
 
     steps: Steps = 4000
-    batch: Annotated[int, Ge(2), About("Faces a step.", TRAINING)] = 16
-    side: Annotated[int, Ge(16), About("Side of a face in pixels: 16, 32, 64 or 128.", NETWORK)] = 64
-    width: Annotated[int, Ge(1), About("Channels of the finest maps; more see and paint better.", NETWORK)] = 16
+    batch: Annotated[Batch, Ge(2), About("Faces a step.", TRAINING)] = 16
+    side: Annotated[int, Interval(ge=16, le=1024), About("Side of a face in pixels: 16, 32, 64 or 128.", NETWORK)] = 64
+    width: Annotated[Width, About("Channels of the finest maps; more see and paint better.", NETWORK)] = 16
     learning_rate: Rate = 1e-3
-    penalty: Annotated[float, Ge(0), About("γ: weight of the discriminator's gradient.", LOSS)] = 1.0
+    penalty: Annotated[Factor, About("γ: weight of the discriminator's gradient.", LOSS)] = 1.0
     augment: Annotated[
         bool | None, About("Show the discriminator faces a little changed (default: below 10,000 faces).", TRAINING)
     ] = None
-    sample_every: Annotated[int, Ge(1), About("Steps between two sheets and measurements.", TRAINING)] = 500
+    sample_every: Annotated[Count, About("Steps between two sheets and measurements.", TRAINING)] = 500
     seed: Seed = 0
     latent: int = 64  # numbers that a face is made from
     penalty_every: int = 8  # steps
@@ -85,11 +90,11 @@ class AutoencoderConfig(OnDevices):
 
     residual: Annotated[bool, About("Connect encoder and decoder at every scale.", NETWORK)] = False
     adversarial: Annotated[bool, About("Train a critic of painted pictures along with it.", LOSS)] = False
-    content_weight: Annotated[float, Ge(0), About("λ: weight of the content loss.", LOSS)] = 1e-3
-    adversarial_weight: Annotated[float, Ge(0), About("β: weight of the critic; 0 only trains it.", LOSS)] = 0.1
+    content_weight: Annotated[Factor, About("λ: weight of the content loss.", LOSS)] = 1e-3
+    adversarial_weight: Annotated[Factor, About("β: weight of the critic; 0 only trains it.", LOSS)] = 0.1
     steps: Steps = 6000
-    batch: Annotated[int, Ge(1), About("Pairs a step.", TRAINING)] = 8
-    side: Annotated[int, Ge(32), About("Side of a crop in pixels, a multiple of 16.", TRAINING)] = 128
+    batch: Annotated[Batch, About("Pairs a step.", TRAINING)] = 8
+    side: Annotated[int, Interval(ge=32, le=1024), About("Side of a crop in pixels, a multiple of 16.", TRAINING)] = 128
     learning_rate: Rate = 6e-3
     seed: Seed = 0
     precision: Precision = "fp32"
@@ -130,18 +135,20 @@ class ExtractorConfig(OnDevices):
     """The compact extractor, which learns to see what VGG-19 sees."""
 
     steps: Steps = 3000
-    batch: Annotated[int, Ge(1), About("Crops a step.", TRAINING)] = 10
-    side: Annotated[int, Ge(32), About("Side of a crop in pixels.", TRAINING)] = 256
-    memory: Annotated[int, Ge(1), About("Crops to see again and again; VGG-19's maps lie on disk.", TRAINING)] = 1200
+    batch: Annotated[Batch, About("Crops a step.", TRAINING)] = 10
+    side: Annotated[int, Interval(ge=32, le=1024), About("Side of a crop in pixels.", TRAINING)] = 256
+    memory: Annotated[Count, About("Crops to see again and again; VGG-19's maps lie on disk.", TRAINING)] = 1200
     learning_rate: Rate = 5e-4
     weight_decay: Decay = 1e-4
-    gram_weight: Annotated[float, Ge(0), About("Weight of the error of the Gram matrices.", LOSS)] = 1.0
-    gap_weight: Annotated[float, Ge(0), About("Weight of the error of what paintings lack of their style.", LOSS)] = 4.0
+    gram_weight: Annotated[Factor, About("Weight of the error of the Gram matrices.", LOSS)] = 1.0
+    gap_weight: Annotated[Factor, About("Weight of the error of what paintings lack of their style.", LOSS)] = 4.0
     gradient_weight: Annotated[
         float, Ge(0), About("Weight of the error of the gradient at the pixels; above 0, VGG-19 runs every step.", LOSS)
     ] = 0.0
-    painted: Annotated[int, Ge(0), About("Paintings a step of the network itself, each with its style.", TRAINING)] = 2
-    paint_every: Annotated[int, Ge(1), About("Steps between two paintings.", TRAINING)] = 30
+    painted: Annotated[
+        int, Interval(ge=0, le=65_536), About("Paintings a step of the network itself, each with its style.", TRAINING)
+    ] = 2
+    paint_every: Annotated[Count, About("Steps between two paintings.", TRAINING)] = 30
     seed: Seed = 0
     precision: Precision = "fp32"
     gradient_crops: int = 2  # of a batch, on each device, whose gradients are compared

@@ -12,6 +12,8 @@ from typing import Any
 from impasto.errors import ImpastoError
 from impasto.files.checkpoint import read_checkpoint, write_checkpoint
 
+CHECKPOINT_SECONDS = 30.0
+
 
 @dataclass(frozen=True)
 class Step:
@@ -26,24 +28,26 @@ class Step:
 class Course:
     """The steps of one training, which can be interrupted at any of them and resumed.
 
-    The file ``checkpoint`` is written every ``seconds`` and at the end. If it exists, the training is resumed from it,
-    on a CPU to the very same bytes as without the interruption. ``callback`` receives a :class:`Step` after each;
-    returning True ends the training there. ``log`` receives a line now and then.
+    The file ``checkpoint`` is written every ``seconds`` (30) and at the end. If it exists, and ``resume`` says so, the
+    training is resumed from it, on a CPU to the very same bytes as without the interruption. ``callback`` receives
+    a :class:`Step` after each; returning True ends the training there. ``log`` receives a line now and then.
     """
 
     def __init__(
         self,
         checkpoint: str | Path | None = None,
         *,
-        seconds: float = 30.0,
+        resume: bool = True,
+        seconds: float | None = None,
         callback: Callable[[Step], bool | None] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.path = None if checkpoint is None else Path(checkpoint)
-        self.resumed = self.path is not None and self.path.is_file()
+        self.resumed = resume and self.path is not None and self.path.is_file()
         self.done = 0  # steps
         self.leads = True  # whether this process reports and writes; of several that share a training, one does
-        self._every, self._callback, self._log = seconds, callback, log
+        self._callback, self._log = callback, log
+        self._every = CHECKPOINT_SECONDS if seconds is None else seconds
 
     def begin(
         self, steps: int, made_of: Mapping[str, Any], parts: Mapping[str, Any], memo: dict[str, Any] | None = None
@@ -88,11 +92,14 @@ class Course:
         return stop
 
     def keep(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint, where there is room for it."""
         if self.leads and self.path is not None:
             seconds = time.monotonic() - self._started
             notes = {"step": self.done, "seconds": seconds, "memo": self._memo}
-            write_checkpoint(self.path, self._made_of, self._parts, notes)
+            try:
+                write_checkpoint(self.path, self._made_of, self._parts, notes)
+            except ImpastoError as error:  # There may be room for what comes out.
+                self.log(f"no checkpoint is kept: {error}")
             self._kept = time.monotonic()  # again: writing takes its time
 
     def log(self, line: str) -> None:

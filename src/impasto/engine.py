@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from impasto.errors import ImpastoError
-from impasto.gallery import resolve
+from impasto.files.atomic import check_no_input, claimed, discard
 from impasto.images import check_output_path, image_size, save_image
-from impasto.job import Event, Job, Notice, Progress, Saved, claim_checkpoint
-from impasto.paint import paint
+from impasto.job import Event, Job, Notice, Progress, Saved, check_checkpoint
+from impasto.machine import own_torch
+from impasto.paint import paint, prepare
 from impasto.painting import Painting
 from impasto.recipe import Recipe
 
@@ -26,6 +29,7 @@ def run(
     report: Callable[[Event], None] = lambda event: None,
     stop: Callable[[], bool] = lambda: False,
     resume: bool = False,
+    until: int | None = None,
     recorded: Callable[[Recipe], Recipe] = lambda recipe: recipe,
 ) -> Saved:
     """Paint a job's picture and save it.
@@ -34,7 +38,8 @@ def run(
         job: what was asked for.
         report: receives every event, the :class:`Saved` that is returned last.
         stop: asked after each step; if it says True the checkpoint is written and the run ends.
-        resume: go on from the checkpoint beside the output, if there is one.
+        resume: go on from the checkpoint beside the output, if there is one; of a finished run nothing is left to do.
+        until: the step whose picture is saved, as if it were the last.
         recorded: what the recipe inside the picture is to be, given that of the run.
 
     Raises:
@@ -42,18 +47,41 @@ def run(
         Stopped: ``stop`` said so.
         KeyboardInterrupt: after the checkpoint was written.
     """
-    checkpoint = _check(job, resume=resume)
-    if checkpoint is not None and resume and not checkpoint.exists():
-        report(Notice(f"there is no {checkpoint} to go on from; beginning anew"))
+    _check(job, resume=resume)
+    with claimed(job.output):
+        refined = job.settings.method != "instant"
+        checkpoint = check_checkpoint(job.output, resume=resume, force=job.force) if refined else None
+        if checkpoint is not None and resume and not job.force and Path(job.output).exists():
+            saved = _finished(job, recorded)
+        else:
+            if checkpoint is not None and resume and not checkpoint.exists():
+                report(Notice(f"there is no {checkpoint} to go on from; beginning anew"))
+            saved = _painted(job, report, stop, checkpoint, resume, until, recorded)
+        if checkpoint is not None:
+            discard(checkpoint)
+    report(saved)
+    return saved
+
+
+def _painted(
+    job: Job,
+    report: Callable[[Event], None],
+    stop: Callable[[], bool],
+    checkpoint: Path | None,
+    resume: bool,
+    until: int | None,
+    recorded: Callable[[Recipe], Recipe],
+) -> Saved:
     stopped = False
 
-    def listen(event: Event) -> None:
+    def listen(event: Event) -> bool:
         nonlocal stopped
-        _preview(job, event)
+        _preview(job, event, report)
         report(event)
         if isinstance(event, Progress) and event.step < event.steps and stop():
             stopped = True
             raise KeyboardInterrupt  # The run writes its checkpoint and lets it through.
+        return isinstance(event, Progress) and event.step == until
 
     try:
         painting = paint(
@@ -64,21 +92,58 @@ def run(
             raise Stopped from None
         raise
     painting = replace(painting, recipe=recorded(painting.recipe))
-    painting.save(job.output, depth=job.depth, force=job.force)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    saved = _saved(job, painting)
-    report(saved)
-    return saved
+    try:
+        painting.save(job.output, depth=job.depth, force=job.force)
+    except ImpastoError as error:
+        raise ImpastoError(f"{error}; the painting is in {_elsewhere(job, painting)}") from error
+    return _saved(job, painting)
 
 
-def _preview(job: Job, event: Event) -> None:
-    """Save the picture of a step whose turn it is."""
+def _elsewhere(job: Job, painting: Painting) -> Path:
+    """Save a finished painting whose place does not take it: beside it, in the current folder, or the temporary one.
+
+    Raises:
+        ImpastoError: none of them does.
+    """
+    output = Path(job.output)
+    for folder in (output.parent, Path.cwd(), Path(tempfile.gettempdir())):
+        places = (folder / f"{output.stem}-{number}{output.suffix}" for number in count(1))
+        place = next(place for place in places if not place.exists())
+        with suppress(ImpastoError):
+            painting.save(place, depth=job.depth)
+            return place
+    raise ImpastoError(f"{job.output} cannot be written, and no other folder either; make room")
+
+
+def _finished(job: Job, recorded: Callable[[Recipe], Recipe]) -> Saved:
+    """What a run has saved that was killed afterwards, or that nothing has happened to.
+
+    Raises:
+        ImpastoError: the file is of another run.
+    """
+    with own_torch(job.settings.threads):
+        recipe = recorded(prepare(job.content, list(job.styles), job.settings, None).recipe())
+    try:
+        same = Recipe.from_file(job.output) == recipe
+    except ImpastoError:  # It has none.
+        same = False
+    if not same:
+        raise ImpastoError(f"{job.output}: exists already, and is of another run; give `force` to replace it")
+    width, height = image_size(job.output)
+    notice = f"{job.output} is finished already; there is nothing left to do"
+    return Saved(job.output, width, height, {}, 0.0, recipe.extractor, recipe.settings, (notice,))
+
+
+def _preview(job: Job, event: Event, report: Callable[[Event], None]) -> None:
+    """Save the picture of a step whose turn it is; where there is no room the run goes on."""
     if job.preview is None or not isinstance(event, Progress) or event.step % job.preview_every:
         return
     folder = Path(job.preview)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_image(folder / f"step-{event.step:05}.png", event.image(), force=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_image(folder / f"step-{event.step:05}.png", event.image(), force=True)
+    except (ImpastoError, OSError) as error:
+        report(Notice(f"no preview: {error}"))
 
 
 def _saved(job: Job, painting: Painting) -> Saved:
@@ -96,28 +161,20 @@ def _saved(job: Job, painting: Painting) -> Saved:
     )
 
 
-def _check_inputs(job: Job) -> None:
-    """Refuse an output that is one of the inputs: it could not be painted again."""
-    output, settings = Path(job.output), job.settings
-    for source in (job.content, *job.styles, settings.init, settings.extractor, settings.model):
-        file = None if source is None else resolve(source)
-        if file is not None and file.exists() and output.exists() and output.samefile(file):
-            raise ImpastoError(f"{job.output} is one of the inputs; name another file")
-
-
-def _check(job: Job, *, resume: bool) -> Path | None:
-    """Refuse, before any work, what would fail at its end; the checkpoint's path, where the method has one."""
-    job.settings.check_files()
-    _check_inputs(job)
-    longest = job.settings.size
+def _check(job: Job, *, resume: bool) -> None:
+    """Refuse, before any work, what would fail at its end."""
+    settings = job.settings
+    settings.check_files()
+    check_no_input(job.output, job.content, *job.styles, settings.init, settings.extractor, settings.model)
+    longest = settings.size
     if not longest:
         with suppress(ImpastoError):  # Told when the photograph is read.
             longest = max(image_size(job.content))
-    check_output_path(job.output, force=job.force, depth=job.depth, longest=longest)
-    if job.settings.method == "instant":
+    check_output_path(job.output, force=job.force or resume, depth=job.depth, longest=longest)
+    if settings.method == "instant":
         if resume:
             raise ImpastoError("means nothing with `method=instant`, which takes no steps; leave it out", "resume")
-        return None
+        return
     if job.preview is not None:
         folder = Path(job.preview)
         if folder.exists() and not folder.is_dir():
@@ -126,4 +183,3 @@ def _check(job: Job, *, resume: bool) -> Path | None:
             raise ImpastoError(
                 f"{folder} holds the previews of another run; name another folder or add `force`", setting="preview"
             )
-    return claim_checkpoint(job.output, resume=resume, force=job.force)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from impasto import gallery
 from impasto.errors import ImpastoError
-from impasto.files.atomic import write_atomically
+from impasto.files.atomic import check_writable, write_atomically
 from impasto.files.decoding import check_size, decode_file, decode_pil, guarded, open_file, open_image
 from impasto.files.encoding import FORMATS, LARGEST_SIDE, embedded_text, encode
 from impasto.files.hashing import stream_sha256
@@ -167,7 +167,7 @@ def save_image(
     if kind == "jpeg" and alpha is not None:
         image, alpha = image * alpha + (1 - alpha), None
     samples = _quantized(image, alpha, depth)
-    write_atomically(Path(path), encode(samples, kind, recipe, quality))
+    write_atomically(Path(path), encode(samples, kind, recipe, quality), replace=force)
 
 
 def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, longest: int = 0) -> None:
@@ -179,8 +179,7 @@ def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, 
     """
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())
-    if path.is_dir():
-        raise ImpastoError(f"{path}: is a folder; give a file name, such as {path / 'painting.png'}")
+    check_writable(path)
     if kind is None:
         raise ImpastoError(f"{path}: '{path.suffix}' is not supported; end the name in one of {', '.join(FORMATS)}")
     if depth not in (8, 16):
@@ -190,10 +189,6 @@ def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, 
     most = LARGEST_SIDE.get(kind, longest)
     if longest > most:
         raise ImpastoError(f"{path}: {kind} has at most {most} pixels a side; save it as .png or .tiff")
-    if not path.parent.is_dir():
-        raise ImpastoError(f"{path}: the folder {path.parent} does not exist; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise ImpastoError(f"{path}: the folder {path.parent} cannot be written to; choose another")
     if path.exists() and not force:
         raise ImpastoError(f"{path}: exists already; give `force` to replace it")
 

@@ -201,17 +201,13 @@ def checkpoint_of(output: str | Path) -> Path:
     return output.with_name(output.name + ".checkpoint")
 
 
-def claim_checkpoint(output: str | Path, *, resume: bool, force: bool) -> Path:
-    """The checkpoint of a run. One that is there is resumed, or removed with ``force``.
+def check_checkpoint(output: str | Path, *, resume: bool, force: bool) -> Path:
+    """The checkpoint of a run. One of an earlier run is resumed, or, with ``force``, replaced in time.
 
     Raises:
         ImpastoError: there is one, and neither was asked for: work is not thrown away.
     """
     checkpoint = checkpoint_of(output)
-    if checkpoint.exists() and not resume:
-        if not force:
-            raise ImpastoError(
-                f"{checkpoint} is there from a run cut short; add `resume` to go on, `force` to begin anew"
-            )
-        checkpoint.unlink()
+    if checkpoint.exists() and not resume and not force:
+        raise ImpastoError(f"{checkpoint} is there from a run cut short; add `resume` to go on, `force` to begin anew")
     return checkpoint

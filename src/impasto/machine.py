@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -102,16 +101,23 @@ def whose_openmp() -> str | None:
     return None
 
 
-@cache
-def keep_freed_memory() -> None:
-    """Let the C library keep large blocks that were freed, for the next step.
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """While this lasts the C library keeps large blocks that were freed, for the next step.
 
     Every step takes and frees the same hundreds of megabytes. By default glibc hands them back to the system, which has
-    to map and clear them again, page by page: some 10 to 15 % of a step's time.
+    to map and clear them again, page by page: some 10 to 15 % of a step's time. Afterwards glibc does so again, with
+    the thresholds that it arrives at by itself where blocks of 32 MiB are freed, and all that is free is handed back.
     """
-    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+    M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
     for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1)):
         _call_glibc("mallopt", option, value)
+    try:
+        yield
+    finally:
+        for option, value in ((M_MMAP_MAX, 65536), (M_MMAP_THRESHOLD, 2**25), (M_TRIM_THRESHOLD, 2**26)):
+            _call_glibc("mallopt", option, value)
+        give_memory_back()
 
 
 def give_memory_back() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,13 @@ from impasto.color import luminance, match_color, match_luminance, preserve_colo
 from impasto.errors import ImpastoError
 from impasto.features import load_extractor
 from impasto.features.extractor import Extractor
+from impasto.files.atomic import claimed
 from impasto.forks import forked
 from impasto.images import Picture, Source, fit_size, listed, load_image, resize
 from impasto.instant.models import Model, find_model, load_painter
 from impasto.instant.passes import Painter, blend, encode, one_pass
 from impasto.job import Event, Notice, Planned, Progress
-from impasto.machine import keep_freed_memory, own_torch, resolve_device, resolve_precision
+from impasto.machine import freed_memory_kept, own_torch, resolve_device, resolve_precision
 from impasto.networks.layers import MULTIPLE
 from impasto.painting import Painting
 from impasto.recipe import Input, Recipe
@@ -62,7 +64,8 @@ def stylize(
             an array (H, W, 3).
         styles: a painting, or a sequence of them.
         callback: receives a :class:`Progress` after each step. If it returns True the run stops there.
-        checkpoint: a file that keeps the state of the run, written every ten seconds or so and on Ctrl-C.
+        checkpoint: a file that keeps the state of the run, written every ten seconds or so and on Ctrl-C. It is one
+            run's at a time.
         resume: go on from ``checkpoint`` if it exists. The picture has the bytes of an undisturbed run.
         **settings: the fields of :class:`impasto.settings.Settings`: ``method`` is ``refine``, gradient descent on the
             pixels (Gatys et al. 2015, arXiv:1508.06576), ``instant``, one pass of a network, or ``hybrid``. ``init``
@@ -88,7 +91,11 @@ def stylize(
     def report(event: Event) -> bool | None:
         return callback(event) if callback is not None and isinstance(event, Progress) else None
 
-    return paint(content, styles, chosen, init=picture, report=report, checkpoint=checkpoint, resume=resume)
+    with nullcontext() if checkpoint is None else claimed(checkpoint):
+        if checkpoint is not None and not resume and Path(checkpoint).exists():
+            mend = "add `resume` to go on, or remove it to begin anew"
+            raise ImpastoError(f"{checkpoint} is there from a run cut short; {mend}")
+        return paint(content, styles, chosen, init=picture, report=report, checkpoint=checkpoint, resume=resume)
 
 
 def paint(
@@ -283,7 +290,6 @@ class Refinement(_Run):
 
     def paint(self, report: Callable[[Event], bool | None], checkpoint: Path | None, resume: bool) -> Tensor:
         """Descend through the scales; ``report`` may return True to stop."""
-        keep_freed_memory()
         recipe, device = self.recipe().to_json(), self.settings.device
         palette = self.photograph.planes
         content = palette.to(device)
@@ -296,13 +302,17 @@ class Refinement(_Run):
         position = Position()
         if checkpoint is not None and resume and checkpoint.is_file():
             position = read_checkpoint(checkpoint, recipe, device, partial(self._space, content))
+            self._check_position(checkpoint, position, content)
         report(Planned(tuple((scale.longest, scale.steps) for scale in self.scales)))
         written = time.monotonic()
 
         def keep() -> None:
             nonlocal written
-            if checkpoint is not None:
-                write_checkpoint(checkpoint, position, recipe)
+            try:
+                if checkpoint is not None:
+                    write_checkpoint(checkpoint, position, recipe)
+            except ImpastoError as error:  # There may be room for the picture.
+                report(Notice(f"no checkpoint is kept: {error}"))
             written = time.monotonic()
 
         def after_step(at: Position) -> bool:
@@ -315,17 +325,19 @@ class Refinement(_Run):
         start = self._start(content, styles)
         try:
             descent = partial(descend, budget=self.budget, position=position, after_step=after_step, gray=self.gray)
-            return descent(content, styles, self.extractor, self.settings, self.scales, start)
+            with freed_memory_kept():
+                image = descent(content, styles, self.extractor, self.settings, self.scales, start)
         except KeyboardInterrupt:
             keep()
             raise
-        finally:
-            self.losses = [self._record(position, index) for index in range(len(position.losses))]
-            self.seconds = position.seconds
+        self.losses = [self._record(position, index) for index in range(len(position.losses))]
+        self.seconds = position.seconds
+        return image
 
     def recipe(self) -> Recipe:
-        """How to make the picture again."""
-        return self._recipe(self.extractor, self.given)
+        """How to make the picture again, as far as it was painted."""
+        done, steps = len(self.losses), sum(scale.steps for scale in self.scales)
+        return replace(self._recipe(self.extractor, self.given), stopped=done if 0 < done < steps else None)
 
     def _smallest_scale(self, layers: Sequence[str]) -> int:
         """The shortest longest side at which the extractor still sees something of the photograph.
@@ -361,6 +373,16 @@ class Refinement(_Run):
     def _space(self, content: Tensor, level: int) -> Space:
         height, width = content.shape[-2:]
         return space_for(self.budget, *fit_size(height, width, self.scales[level].longest))
+
+    def _check_position(self, checkpoint: Path, position: Position, content: Tensor) -> None:
+        """Refuse a position that is none of this run: its digest may be that of a file that somebody made."""
+        level, step, state, done = position.level, position.step, position.state, len(position.losses)
+        height, width = content.shape[-2:]
+        size = fit_size(height, width, self.scales[level].longest)
+        steps = [scale.steps for scale in self.scales]
+        right = state is not None and state.image.shape == (1, 3, *size) and 0 <= step <= steps[level]
+        if not right or level < 0 or done != sum(steps[:level]) + step:
+            raise ImpastoError(f"{checkpoint}: a damaged checkpoint; remove it to begin anew")
 
     def _record(self, position: Position, index: int, image: Tensor | None = None) -> Progress:
         lengths = [scale.longest for scale in self.scales for _ in range(scale.steps)]

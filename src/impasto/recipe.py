@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,12 @@ from typing import Any, NoReturn
 from impasto import gallery
 from impasto.errors import ImpastoError
 from impasto.files.hashing import file_sha256
+from impasto.settings import Settings, about
 
+#: What only some recipes have: of pictures that a network had part in, and of runs that were stopped.
+_OPTIONAL = {"model", "stopped"}
+#: Bytes of the largest file that is looked at for a recipe.
+LARGEST = 2**32
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -47,6 +53,7 @@ class Recipe:
         threads: CPU threads used. Sums are split by thread, so the last bits depend on it.
         init_image: the picture that the run began with, where it was a file of its own.
         model: the network that painted, or that began the picture; None where there was none.
+        stopped: the step that the run was stopped after, by its callback; None where it was not.
     """
 
     version: str
@@ -59,6 +66,7 @@ class Recipe:
     threads: int
     init_image: Input | None = None
     model: Input | None = None
+    stopped: int | None = None
 
     def __post_init__(self) -> None:
         # The same plain values as in a recipe that has been through JSON, with which it is compared.
@@ -68,9 +76,7 @@ class Recipe:
     def to_json(self) -> str:
         """One line of ASCII, keys sorted: equal recipes give equal text."""
         parts = asdict(self)
-        if self.model is None:
-            del parts["model"]
-        return _dump(parts)
+        return _dump({name: value for name, value in parts.items() if name not in _OPTIONAL or value is not None})
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -80,16 +86,17 @@ class Recipe:
             ImpastoError: the text is not a recipe; the message says which part is wrong.
         """
         try:
-            data = json.loads(text, parse_constant=_refuse_constant)
+            data = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         except (ValueError, RecursionError) as error:
             raise ImpastoError("the recipe is damaged: it is not JSON") from error
-        # Only recipes of pictures that a network had part in have a model.
-        painted = isinstance(data, dict) and "model" in data
-        fields = _object(data, "it", set(cls.__dataclass_fields__) - (set() if painted else {"model"}))
-        styles, threads = fields["styles"], fields["threads"]
+        there = _OPTIONAL & data.keys() if isinstance(data, dict) else set()
+        fields = _object(data, "it", set(cls.__dataclass_fields__) - _OPTIONAL | there)
+        styles, threads, stopped, painted = fields["styles"], fields["threads"], fields.get("stopped"), "model" in there
         _need(isinstance(styles, list) and bool(styles), "styles has to be a list of at least one image")
         _need(isinstance(fields["settings"], dict), "settings has to be an object")
         _need(type(threads) is int and threads > 0, "threads has to be a number from 1 up")
+        _need("stopped" not in there or (type(stopped) is int and stopped > 0), "stopped has to be a number from 1 up")
+        _vouched(fields)
         instant = painted and fields["extractor"] is None and fields["extractor_sha256"] is None
         return cls(
             version=_text(fields, "version"),
@@ -102,6 +109,7 @@ class Recipe:
             threads=threads,
             init_image=None if fields["init_image"] is None else _input(fields["init_image"], "init_image"),
             model=_input(fields["model"], "model") if painted else None,
+            stopped=stopped,
         )
 
     @classmethod
@@ -124,32 +132,33 @@ class Recipe:
 
 
 def locate(input: Input, *, beside: str | Path, override: str | Path | None = None, option: str = "content") -> Path:
-    """The file that a recipe calls ``input``: as typed, or in the folder of ``beside``, the picture with the recipe.
+    """The file that a recipe calls ``input``: in the folder of ``beside``, the picture with the recipe, or the gallery.
 
-    ``override`` is a file of the user's to take instead, ``option`` the setting that gives it.
+    A recipe comes from anybody: no other file is looked at, whatever path it names.
+
+    Args:
+        input: its name and hash.
+        beside: the picture, or the folder.
+        override: a file of the user's to take instead.
+        option: the setting that gives it.
 
     Raises:
-        ImpastoError: there is no such file, or none with the recipe's hash.
+        ImpastoError: there is no such file, or it has another hash.
     """
     if override is None and not input.name:
         what = "the picture was made in Python from an image without a file"
         raise ImpastoError(f"{what}: make it again there, with impasto.stylize")
-    wanted = input.name if override is None else override
-    candidates = [gallery.resolve(wanted)]
-    if override is None:
+    if override is not None or input.name.startswith(gallery.PREFIX):
+        path = gallery.resolve(input.name if override is None else override)
+    else:
         folder = Path(beside) if Path(beside).is_dir() else Path(beside).parent
-        candidates += [folder / input.name, folder / Path(input.name).name]
-    found = [path for path in dict.fromkeys(candidates) if path.is_file()]
-    for path in found:
-        try:
-            if file_sha256(path) == input.sha256:
-                return path
-        except OSError as error:
-            raise ImpastoError(f"{path} cannot be read: {error.strerror}") from error
-    if found:
+        path = folder / Path(input.name).name
+    if not path.is_file():
+        raise ImpastoError(f"{path} is not there: say where it lies now with `{option}`")
+    if path.stat().st_size > LARGEST or file_sha256(path) != input.sha256:
         what = "is not the file the picture was made from (its SHA-256 differs)"
-        raise ImpastoError(f"{found[0]} {what}: give that one with `{option}`")
-    raise ImpastoError(f"{wanted} is not there: say where it lies now with `{option}`")
+        raise ImpastoError(f"{path} {what}: give that one with `{option}`")
+    return path
 
 
 def _dump(value: Any) -> str:
@@ -164,6 +173,13 @@ def _need(right: bool, what: str) -> None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # Such as 1e999.
+        raise ValueError(text)
+    return number
 
 
 def _object(value: Any, name: str, keys: set[str]) -> dict[str, Any]:
@@ -183,6 +199,14 @@ def _hash(fields: dict[str, Any], key: str) -> str:
     value = _text(fields, key)
     _need(_SHA256.fullmatch(value) is not None, f"{key} has to be 64 hexadecimal digits")
     return value
+
+
+def _vouched(fields: dict[str, Any]) -> None:
+    """Every file that the settings name has its hash: others a recipe may not have read."""
+    settings = fields["settings"]
+    for name, part in (("init", "init_image"), ("model", "model"), ("extractor", "extractor_sha256")):
+        word = settings.get(name) is None or settings[name] in about(Settings)[name].words
+        _need(word or fields.get(part) is not None, f"its settings name a file for {name}, and it has no hash of it")
 
 
 def _input(value: Any, name: str) -> Input:

@@ -48,7 +48,7 @@ class About(NamedTuple):
     short: str | None = None
 
 
-Weight = Annotated[float, Ge(0)]
+Weight = Annotated[float, Interval(ge=0, le=1e300)]  # Their sum is finite.
 Share = Annotated[float, Interval(ge=0, le=1)]
 
 

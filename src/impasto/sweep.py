@@ -45,7 +45,7 @@ class SweepCell:
         layers: the style layers of the row; None for those of the settings.
         neighbor: row and column of the cell whose picture this one began with; None for the photograph.
         painting: the picture, with its losses and its recipe.
-        path: where it lies, with its recipe inside.
+        path: where it lies, with its recipe inside; None where cells are not kept.
     """
 
     row: int
@@ -54,7 +54,7 @@ class SweepCell:
     layers: Layers
     neighbor: tuple[int, int] | None
     painting: Painting
-    path: Path
+    path: Path | None
 
 
 def cumulative_layers() -> tuple[tuple[str, ...], ...]:
@@ -79,14 +79,14 @@ def sweep(
     style: str | Path,
     content_weights: Sequence[float],
     *,
-    folder: Path,
+    folder: Path | None = None,
     rows: Sequence[Layers] = (None,),
     force: bool = False,
     report: Callable[[Event], bool | None] = lambda event: None,
     before: Callable[[int, int], None] = lambda row, column: None,
     **settings: Any,
 ) -> Iterator[SweepCell]:
-    """Paint the cells, one by one as they are asked for; the pictures go into ``folder``.
+    """Paint the cells, one by one as they are asked for; the pictures go into ``folder``, if there is one.
 
     ``rows`` are the style layers of every row, of equal weight; None for those of the settings. ``report`` receives the
     events of every cell, ``before`` is called with row and column before a cell is begun. ``settings`` are those of
@@ -96,19 +96,21 @@ def sweep(
         ImpastoError: no λ, one twice, or whatever :func:`impasto.stylize` raises.
     """
     weights = check_weights(content_weights)
-    paths: dict[tuple[int, int], Path] = {}
+    done: dict[tuple[int, int], Path | Image.Image] = {}
     for (row, column), neighbor in order(len(rows), len(weights)):
         before(row, column)
         chosen, layers = {**settings, "content_weight": weights[column]}, rows[row]
         if layers is not None:
             chosen["style_layers"] = {layer: 1 / len(layers) for layer in layers}
-        if neighbor is not None:
-            chosen["init"] = str(paths[neighbor])
-        painting = paint(content, style, Settings.check(chosen), report=report)
-        path = folder / cell_name(weights[column], layers)
-        folder.mkdir(parents=True, exist_ok=True)
-        painting.save(path, force=force)
-        paths[row, column] = path
+        start = None if neighbor is None else done[neighbor]
+        if start is not None:
+            chosen["init"] = str(start) if isinstance(start, Path) else "picture"
+        painting = paint(content, style, Settings.check(chosen), init=start, report=report)
+        path = None if folder is None else folder / cell_name(weights[column], layers)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            painting.save(path, force=force)
+        done[row, column] = path or painting.image
         yield SweepCell(row, column, weights[column], layers, neighbor, painting, path)
 
 

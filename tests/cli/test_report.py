@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from impasto.cli.report import Bar, JsonLines, Lines, Reporter, choose, duration, note, say, time_left
+from impasto.cli.report import Bar, JsonLines, Lines, Reporter, choose, complain, duration, note, say, time_left
 from impasto.job import Notice, Planned, Progress, Saved, event_from_json
 
 
@@ -226,3 +226,15 @@ def test_a_remark_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     note("first\n  second")
     say("third")
     assert capsys.readouterr() == ("third\n", "impasto: first second\n")
+
+
+def test_what_would_steer_the_terminal_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names and versions come from recipes that anybody may have written."""
+    for tell in (note, say, complain):
+        tell("a\x1b]0;title\x07\x9b2Jb\u202ec\x7f\r\t\u00e9")
+    out, err = capsys.readouterr()
+    shown = "a\\x1b]0;title\\x07\\x9b2Jb\\u202ec\\x7f"
+    assert out == f"{shown}\\r\t\u00e9\n"
+    assert err == f"impasto: {shown} \u00e9\n{shown}\\r\t\u00e9\n"
+    say("two\nlines")
+    assert capsys.readouterr().out == "two\nlines\n"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 import impasto
+from impasto.files.shipped import shipped
 from impasto.images import save_image
 from impasto.networks.autoencoder import AutoEncoder
 from impasto.recipe import Input, Recipe
@@ -243,3 +245,56 @@ class TestNetworks:
         result = run(*AGAIN, "--model", network)
         assert result.code == 2
         assert result.error.endswith("--model: means nothing here, out.png was made without a network; leave it out")
+
+
+class TestStrangers:
+    """A picture with a recipe comes from anybody."""
+
+    @pytest.mark.parametrize("name", ["init", "model", "extractor"])
+    def test_no_file_without_its_hash(self, run: Run, recipe: Recipe, name: str) -> None:
+        changes = {name: "start.png", **({"method": "hybrid"} if name == "model" else {})}
+        parts = json.loads(recipe.to_json())
+        parts["settings"] |= changes
+        if name == "extractor":
+            parts |= {"extractor": None, "extractor_sha256": None, "model": {"name": "", "sha256": "0" * 64}}
+        save_image("out.png", torch.full((1, 3, 30, 40), 0.5), recipe=json.dumps(parts), force=True)
+        Image.new("RGB", (32, 24)).save("start.png")
+        result = run(*AGAIN)
+        assert result.code == 2
+        assert f"its settings name a file for {name}, and it has no hash of it" in result.error
+
+    def test_an_extractor_lies_beside_the_picture(self, run: Run, recipe: Recipe, tiny_file: str) -> None:
+        """And its hash is looked at before it is used."""
+        named = {**recipe.settings, "extractor": tiny_file}
+        write(replace(recipe, settings=named, extractor_sha256=sha256(tiny_file)))
+        assert run(*AGAIN).error.endswith("tiny.safetensors is not there; check the name")
+        assert run(*AGAIN, "--extractor", tiny_file).code == 0
+        Path("tiny.safetensors").write_bytes(Path(tiny_file).read_bytes())
+        assert run(*AGAIN, "--force").code == 0
+        Path("tiny.safetensors").write_bytes(shipped("compact").read_bytes())
+        assert "has other weights than those that made the picture" in run(*AGAIN, "--force").error
+
+    def test_what_it_says_does_not_steer_the_terminal(self, run: Run, recipe: Recipe) -> None:
+        write(replace(recipe, version="\x1b[2J0.1"))
+        result = run(*AGAIN)
+        assert result.err.startswith("impasto: made with impasto \\x1b[2J0.1, this is")
+
+    def test_numbers_have_bounds(self, run: Run, recipe: Recipe) -> None:
+        for name, number in (("threads", 2**31), ("threads", 2000), ("steps", 3 * 10**8), ("seed", 10**400)):
+            parts = json.loads(recipe.to_json())
+            (parts if name == "threads" else parts["settings"])[name] = number
+            save_image("out.png", torch.full((1, 3, 30, 40), 0.5), recipe=json.dumps(parts), force=True)
+            result = run(*AGAIN)
+            assert result.code == 2
+            assert f"--{name}: " in result.error
+            assert "is out of range; give a whole number from" in result.error
+
+
+def test_a_run_that_was_stopped(run: Run, folder: Path) -> None:
+    """It is made again as far as it went."""
+    small = {"size": 40, "steps": 6, "extractor": "compact", "threads": 1}
+    made = impasto.stylize("photo.png", "painting.png", **small, callback=lambda record: record.step == 2)
+    made.save("out.png")
+    assert run(*AGAIN).code == 0
+    assert Recipe.from_file("again.png").stopped == 2
+    assert Path("again.png").read_bytes() == Path("out.png").read_bytes()

@@ -15,7 +15,7 @@ from PIL import Image
 
 from impasto.cli.run import run_job, stoppable
 from impasto.errors import ImpastoError
-from impasto.job import Job, checkpoint_of, claim_checkpoint
+from impasto.job import Job
 from impasto.recipe import Recipe
 
 from .conftest import painted
@@ -48,20 +48,6 @@ class TestRunJob:
     def test_mistakes_go_through(self, folder: Path) -> None:
         with pytest.raises(ImpastoError, match=r"gone\.png"):
             run_job(replace(job(), content="gone.png"), quiet=True, json=False)
-
-
-class TestCheckpoints:
-    def test_lies_beside_the_output(self) -> None:
-        assert checkpoint_of(Path("a/b.png")) == Path("a/b.png.checkpoint")
-
-    def test_hours_of_work_are_not_thrown_away(self, tmp_path: Path) -> None:
-        out = tmp_path / "net.safetensors"
-        assert not claim_checkpoint(out, resume=False, force=False).exists()
-        checkpoint_of(out).write_bytes(b"state")
-        with pytest.raises(ImpastoError, match="add resume to go on, force to begin anew"):
-            claim_checkpoint(out, resume=False, force=False)
-        assert claim_checkpoint(out, resume=True, force=True).read_bytes() == b"state"
-        assert not claim_checkpoint(out, resume=False, force=True).exists()
 
 
 class TestStoppable:
@@ -140,8 +126,9 @@ class TestStreams:
 
 
 @posix
-def test_a_real_ctrl_c_of_a_quiet_run(folder: Path) -> None:
-    """One line, the code 130, and the checkpoint; nothing else, even with --quiet."""
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_real_signal_of_a_quiet_run(folder: Path, name: str, code: int) -> None:
+    """One line, its code, and the checkpoint; nothing else, even with --quiet, and where it comes twice in a row."""
     command = [*PAINT, "--size", "40", "--steps", "100000", "--extractor", "compact", "--quiet"]
     process = subprocess.Popen(
         [*command, "--preview", "way", "--preview-every", "1"],
@@ -152,9 +139,11 @@ def test_a_real_ctrl_c_of_a_quiet_run(folder: Path) -> None:
     until = time.monotonic() + 120
     while not Path("way/step-00002.png").exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    for _ in range(2):
+        process.send_signal(getattr(signal, name))
+        time.sleep(0.005)
     out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (code, "")
     assert err == "impasto: stopped; the same command with --resume goes on from out.png.checkpoint\n"
     assert Path("out.png.checkpoint").stat().st_size > 0
     assert not Path("out.png").exists()

@@ -237,7 +237,8 @@ def test_cells_can_be_made_again(run: Run, folder: Path) -> None:
     assert Path(first["picture"]) == Path("cells/lambda-1e-2.png")
     assert last["cells"] == 2
     assert Recipe.from_file(second["picture"]).settings["content_weight"] == 1e-4
-    assert run("rerun", second["picture"], "-o", "again.png").code == 0
+    inputs = ("--content", "photo.png", "--style", "painting.png")
+    assert run("rerun", second["picture"], "-o", "again.png", *inputs).code == 0
     assert Path("again.png").read_bytes() == Path(second["picture"]).read_bytes()
 
 

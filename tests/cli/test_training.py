@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import typer
 from typer.testing import CliRunner
 
 from impasto.cli.training import Session, TrainingReporter, trains
-from impasto.configs import AttributesConfig
+from impasto.configs import AttributesConfig, AutoencoderConfig, ExtractorConfig, FacesConfig
 from impasto.course import Step
 from impasto.errors import ImpastoError
+from impasto.files.atomic import claimed
+from impasto.files.cards import pack
 from impasto.files.checkpoint import write_checkpoint
 
 from .conftest import COMMANDS, Run
@@ -97,7 +100,7 @@ class TestEveryCommand:
             (("--out", "there.safetensors"), "--out: there.safetensors exists; name another file or add --force"),
             (("--batch", "0"), "--batch: 0 is out of range; give a whole number from "),
             (("--seed", "-1"), "--seed: -1 is out of range; give a whole number from 0 to"),
-            (("--learning-rate", "nan"), "--learning-rate: nan is out of range; give a number from 0 up"),
+            (("--learning-rate", "nan"), "--learning-rate: nan is out of range; give a number from 0 to"),
             (("--threads", "0"), "--threads: 0 is out of range"),
             (("--device", "tpu"), "'--device'"),
             (("--quiet", "--json"), "--quiet and --json"),
@@ -140,6 +143,32 @@ class TestEveryCommand:
         told = [json.loads(line).get("step") for line in result.out.splitlines()]
         assert told[:-1] == ([3] if option == "--resume" else [1, 2, 3])
         assert not CHECKPOINT.exists()
+
+    def test_killed_between_saving_and_cleaning_up(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
+        """What it has written already is written again."""
+        write_checkpoint(CHECKPOINT, {}, {}, {"step": 3, "seconds": 9.0, "memo": {}})
+        Path("new.safetensors").write_bytes(b"weights")
+        assert run(*COMMANDS[name], "--resume").code == 0
+        assert not CHECKPOINT.exists()
+        if name == "attributes":
+            assert all(Path(f"new{ending}").stat().st_size for ending in (".json", ".txt", ".png"))
+
+    def test_finished_already(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
+        kinds = (AttributesConfig, FacesConfig, AutoencoderConfig, ExtractorConfig)
+        kind = next(kind for kind in kinds if kind.__name__.lower().startswith(name))
+        more = {"precision": "auto"} if hasattr(kind, "precision") else {}
+        Path("new.safetensors").write_bytes(pack({}, {"config": asdict(kind(**more))}))
+        result = run(*COMMANDS[name], "--resume")
+        assert (result.code, trained) == (0, [])
+        assert result.error == "impasto: new.safetensors is finished already; there is nothing left to do"
+        Path("new.safetensors").write_bytes(pack({}, {"config": asdict(kind(seed=7, **more))}))
+        assert "new.safetensors exists; name another file or add --force" in run(*COMMANDS[name], "--resume").error
+
+    def test_one_at_a_time(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
+        with claimed("new.safetensors"):
+            result = run(*COMMANDS[name])
+        assert result.error.endswith("new.safetensors: another run is writing it; wait for it, or name another file")
+        assert trained == []
 
     def test_there_is_nothing_to_go_on_from(self, run: Run, trained: list[dict[str, Any]], name: str) -> None:
         result = run(*COMMANDS[name], "--resume")

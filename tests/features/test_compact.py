@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 from impasto.errors import ImpastoError
 from impasto.features import load_extractor
-from impasto.features.compact import Compact, is_compact
+from impasto.features.compact import FORMAT, Compact, is_compact
 from impasto.features.vgg19 import VGG19
+from impasto.files.cards import pack
 from impasto.files.shipped import shipped
 from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
 from impasto.losses import content_loss, gram_matrix
@@ -133,6 +134,25 @@ class TestLoading:
         path = tmp_path / "compact.safetensors"
         path.write_bytes(shipped("compact").read_bytes()[:keep])
         with pytest.raises(ImpastoError, match=r"compact\.safetensors: .*compact extractor; give"):
+            Compact.from_file(path)
+
+    @pytest.mark.parametrize(
+        "architecture",
+        [
+            [["relu1_1", 12_000], ["relu2_1", 12_000], ["relu3_1", 8], ["relu4_1", 8], ["relu4_2", 8], ["relu5_1", 8]],
+            [["relu1_1", 4096]] * 60,
+            [["relu1_1", 8]],
+            [["../relu", 8]],
+            [["relu1_1", -1]],
+            [[[["relu1_1"]]]],
+            8,
+        ],
+    )
+    def test_a_card_that_claims_what_is_not_there(self, tmp_path: Path, architecture: object) -> None:
+        """Nothing of the size that it claims is made."""
+        path = tmp_path / "small.safetensors"
+        path.write_bytes(pack({}, {"format": FORMAT, "architecture": architecture}))
+        with pytest.raises(ImpastoError, match=r"small\.safetensors: no readable weights of the compact extractor"):
             Compact.from_file(path)
 
     def test_unknown_layer(self, compact: Compact) -> None:

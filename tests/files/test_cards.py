@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from impasto.errors import ImpastoError
-from impasto.files.cards import halved, pack, read_card
+from impasto.files.cards import LONGEST, check_shapes, halved, pack, read_card
 
 
 def test_there_and_back(tmp_path: Path) -> None:
@@ -41,3 +41,19 @@ def test_halved() -> None:
     for value in (7e4, float("nan"), float("-inf")):
         with pytest.raises(ImpastoError, match="w: weights do not fit into fp16; train with a lower learning rate"):
             halved({"w": torch.tensor([0.0, value])})
+
+
+@pytest.mark.parametrize("card", ["[" * 100_000, '{"a":' * 100_000, '"' + "a" * LONGEST + '"'])
+def test_a_card_without_end(tmp_path: Path, card: str) -> None:
+    save_file({"w": torch.ones(2)}, tmp_path / "a.safetensors", {"impasto": card})
+    with pytest.raises(ValueError, match=r"card|Expecting"):
+        read_card(tmp_path / "a.safetensors")
+
+
+def test_shapes_come_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"w": torch.ones(2, 3), "b": torch.ones(())}, path)
+    check_shapes(path, {"w": (2, 3), "b": []})
+    for wanted in ({"w": (2, 3)}, {"w": (3, 2), "b": ()}, {"w": (2, 3), "b": (), "more": (1,)}):
+        with pytest.raises(ValueError, match="other shapes than the card's"):
+            check_shapes(path, wanted)

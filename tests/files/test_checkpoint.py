@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import torch
 from torch import nn
 
 from impasto.errors import ImpastoError
-from impasto.files.checkpoint import read_checkpoint, write_checkpoint
+from impasto.files.checkpoint import read_checkpoint, write_checkpoint, write_sealed
 
 MADE_OF = {"settings": {"steps": 3, "widths": (4, 8)}, "faces": "f00d"}
 
@@ -57,7 +59,9 @@ def test_damaged(path: Path, content: object) -> None:
     elif isinstance(content, int):
         path.write_bytes(path.read_bytes()[:content])
     else:
-        torch.save(content, path)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_sealed(path, [buffer.getvalue()])
     with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
         read_checkpoint(path, MADE_OF, parts())
 
@@ -68,5 +72,32 @@ def test_parts_of_another_shape(path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ImpastoError, match="cannot be written"):
+    with pytest.raises(ImpastoError, match="gone does not exist; make it first"):
         write_checkpoint(tmp_path / "gone" / "run", MADE_OF, parts(), {})
+
+
+def test_every_bit_counts(path: Path) -> None:
+    whole = bytearray(path.read_bytes())
+    for place in range(0, len(whole), 97):
+        whole[place] ^= 1 << place % 8
+        path.write_bytes(whole)
+        with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
+            read_checkpoint(path, MADE_OF, parts())
+        whole[place] ^= 1 << place % 8
+    path.write_bytes(whole)
+    assert read_checkpoint(path, MADE_OF, parts()) == {"step": 3}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run")
+    with pytest.raises(ImpastoError, match="run: is a device or a pipe; name a file"):
+        read_checkpoint(tmp_path / "run", MADE_OF, parts())
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads everything")
+def test_one_that_may_not_be_read(path: Path) -> None:
+    """It is whole: nobody is to remove it."""
+    path.chmod(0)
+    with pytest.raises(ImpastoError, match=r"run: cannot be read \(Permission denied\); check the name"):
+        read_checkpoint(path, MADE_OF, parts())

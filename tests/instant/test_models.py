@@ -30,9 +30,9 @@ def test_none_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "shipped_path", lambda: tmp_path / "autoencoder.safetensors")
     with pytest.raises(ImpastoError, match=r"^model: no network comes with this installation; name a file"):
         find_model(None)
-    with pytest.raises(ImpastoError, match=r"^model: .*gone cannot be read .*; check the name"):
+    with pytest.raises(ImpastoError, match=r"gone: cannot be read .*; check the name"):
         find_model(str(tmp_path / "gone"))
-    with pytest.raises(ImpastoError, match=r"^model: .* is a folder; name a file in it"):
+    with pytest.raises(ImpastoError, match=r"is a folder; name a file in it"):
         find_model(str(tmp_path))
 
 

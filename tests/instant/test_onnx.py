@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from .conftest import picture, tiny_network
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-from impasto.instant.onnx import OnnxPainter, export, flatten, unflatten  # noqa: E402
+from impasto.instant.onnx import FORMAT, OnnxPainter, export, flatten, unflatten  # noqa: E402
 
 #: A level of 8 bits.
 LEVEL = 1 / 255
@@ -74,6 +76,60 @@ def test_other_files() -> None:
     for data in (b"", b"painted by hand", other.SerializeToString()):
         with pytest.raises(ImpastoError, match="no ONNX file of a network of impasto; make one with 'impasto export"):
             OnnxPainter(data)
+
+
+class TestStrangers:
+    @pytest.fixture
+    def model(self) -> Any:
+        return onnx.load_from_string(export(tiny_network()))
+
+    @staticmethod
+    def refused(model: Any) -> None:
+        with pytest.raises(ImpastoError, match="no ONNX file of a network of impasto; make one with 'impasto export"):
+            OnnxPainter(model.SerializeToString())
+
+    def test_loops(self, model: Any) -> None:
+        """One that never ends is as valid as any."""
+        values = [onnx.helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", 7), ("go", 9), ("on", 9))]
+        again = onnx.helper.make_node("Identity", ["go"], ["on"])
+        body = onnx.helper.make_graph([again], "endless", values[:2], values[2:])
+        model.graph.initializer.append(onnx.helper.make_tensor("yes", 9, [], [True]))
+        model.graph.node.append(onnx.helper.make_node("Loop", ["", "yes"], [], body=body))
+        self.refused(model)
+
+    def test_numbers_in_other_files(self, model: Any) -> None:
+        tensor = model.graph.initializer[0]
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        entry = tensor.external_data.add()
+        entry.key, entry.value = "location", "secret"
+        self.refused(model)
+
+    def test_operators_of_others(self, model: Any) -> None:
+        model.graph.node[0].domain = "com.example"
+        self.refused(model)
+
+    @pytest.mark.parametrize("change", [{"widths": [10**6] * 5}, {"depths": [10**9] * 5}, {"shared": "x"}])
+    def test_settings_out_of_bounds(self, model: Any, change: dict[str, object]) -> None:
+        about = {"format": FORMAT, "settings": {**tiny_network().settings, **change}}
+        onnx.helper.set_model_props(model, {"impasto": json.dumps(about)})
+        self.refused(model)
+
+    def test_sizes_that_no_network_has(self, model: Any) -> None:
+        """One flipped bit of a 1 made a graph that takes gigabytes."""
+        ones = (
+            part.t for node in model.graph.node for part in node.attribute if part.t.raw_data == bytes([1, *[0] * 7])
+        )
+        next(ones).raw_data = (2**24 + 1).to_bytes(8, "little")
+        self.refused(model)
+
+    def test_shapes_that_do_not_fit(self, model: Any) -> None:
+        """Only onnxruntime finds them."""
+        kernel = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
+        kernel.dims[0], kernel.dims[1] = kernel.dims[1], kernel.dims[0]
+        kernel.dims[:] = [*kernel.dims][::-1]
+        painter = OnnxPainter(model.SerializeToString())
+        with pytest.raises(ImpastoError, match="no ONNX file of a network of impasto"):
+            one_pass(painter, picture(64, 64), encode(painter, picture(64, 64, seed=1)))
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])

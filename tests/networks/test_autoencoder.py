@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.errors import ImpastoError
+from impasto.files.cards import pack
 from impasto.files.shipped import shipped
 from impasto.networks.autoencoder import AutoEncoder, blend_codes
 from impasto.networks.layers import MULTIPLE
@@ -242,9 +243,10 @@ class TestFile:
             AutoEncoder.from_file(shipped("compact"))
         small().to_file(tmp_path / "a.safetensors")
         (tmp_path / "cut.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:-100])
-        for name in ("cut.safetensors", "gone.safetensors"):
-            with pytest.raises(ImpastoError, match=f"{name}: cannot be read as an auto-encoder; give an intact file"):
-                AutoEncoder.from_file(tmp_path / name)
+        with pytest.raises(ImpastoError, match=r"cut\.safetensors: cannot be read as an auto-encoder; give an intact"):
+            AutoEncoder.from_file(tmp_path / "cut.safetensors")
+        with pytest.raises(ImpastoError, match=r"gone\.safetensors: cannot be read \(No such file or directory\)"):
+            AutoEncoder.from_file(tmp_path / "gone.safetensors")
 
     def test_a_card_of_no_network(self, tmp_path: Path) -> None:
         network = small()
@@ -252,6 +254,16 @@ class TestFile:
         network.to_file(tmp_path / "a.safetensors")
         with pytest.raises(ImpastoError, match=r"a\.safetensors: cannot be read as an auto-encoder"):
             AutoEncoder.from_file(tmp_path / "a.safetensors")
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"widths": [12_000] * 5}, {"widths": [4096] * 5, "shared": 4096}, {"depths": [10**9] * 5}, {"hints": 10**400}],
+    )
+    def test_a_card_that_claims_what_is_not_there(self, tmp_path: Path, change: dict[str, object]) -> None:
+        path = tmp_path / "small.safetensors"
+        path.write_bytes(pack({}, {"format": AutoEncoder.form, "settings": {**small().settings, **change}}))
+        with pytest.raises(ImpastoError, match=r"small\.safetensors: cannot be read as an auto-encoder"):
+            AutoEncoder.from_file(path)
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from impasto.errors import ImpastoError
+from impasto.files.checkpoint import DIGEST, write_sealed
 from impasto.refine.checkpoint import Position, read_checkpoint, write_checkpoint
 from impasto.refine.objective import Losses
 from impasto.refine.optimizer import AdamMemory, LbfgsMemory, Pair, State
 from impasto.refine.shelf import StoredVector
-from impasto.refine.space import ON_DISK, Space
+from impasto.refine.space import IN_MEMORY, ON_DISK, Space
 
 from .conftest import tensors_of
 
@@ -142,9 +144,63 @@ def test_of_another_run(tmp_path: Path) -> None:
 def test_of_another_format(tmp_path: Path) -> None:
     path = tmp_path / "run"
     write_checkpoint(path, position(), "{}")
-    path.write_bytes(path.read_bytes().replace(b"impasto-checkpoint-2", b"impasto-checkpoint-1"))
+    resealed(path, b"impasto-checkpoint-3", b"impasto-checkpoint-1")
     with pytest.raises(ImpastoError, match="run: not a checkpoint of impasto; remove it to begin anew"):
         read_checkpoint(path, "{}", "cpu")
+
+
+def resealed(path: Path, *change: bytes) -> None:
+    """Change it, and make the digest right again."""
+    write_sealed(path, [path.read_bytes()[:-DIGEST].replace(*change)])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"shape": [1, 3, 4, 5], "data_offsets": [32', b'"shape": [1, 3, 5, 4], "data_offsets": [32'),
+        (b'"shape": [1, 3, 4, 5]', b'"shape": [1, 3, 4, 6]'),
+        (b'"shape": [1, 3, 4, 5]', b'"shape": [1, 3,-4,-5]'),
+        (b'"dtype": "F32"', b'"dtype": "F64"'),
+        (b'\\"pairs\\": 12', b'\\"pairs\\": 13'),
+        (b'\\"level\\": 1', b'\\"level\\": 9'),
+    ],
+)
+def test_edited_by_somebody(tmp_path: Path, before: bytes, after: bytes) -> None:
+    path = tmp_path / "run"
+    write_checkpoint(path, position(), "{}")
+    assert before in path.read_bytes()
+    resealed(path, before, after)
+    spaces = [ON_DISK, IN_MEMORY]
+    with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
+        read_checkpoint(path, "{}", "cpu", spaces.__getitem__)
+
+
+def test_every_bit_counts(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    write_checkpoint(path, position(), "{}")
+    whole = bytearray(path.read_bytes())
+    for place in range(0, len(whole), 101):
+        whole[place] ^= 1 << place % 8
+        path.write_bytes(whole)
+        with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
+            read_checkpoint(path, "{}", "cpu")
+        whole[place] ^= 1 << place % 8
+
+
+def test_all_of_it_moves_at_once() -> None:
+    """A signal finds level, step and state of the same moment; a loss too many is not kept."""
+    at = position()
+    assert at.state is not None
+    at.move(2, 0, replace(at.state, age=1))
+    assert (at.level, at.step, at.state.age) == (2, 0, 1)
+
+
+def test_of_a_step_that_is_not_done_no_loss_is_kept(tmp_path: Path) -> None:
+    at = position()
+    assert at.state is not None
+    at.state = replace(at.state, age=1)
+    write_checkpoint(tmp_path / "run", at, "{}")
+    assert read_checkpoint(tmp_path / "run", "{}", "cpu").times == [0.1]
 
 
 @pytest.mark.parametrize("keep", [0, 10, -30])
@@ -161,6 +217,6 @@ def test_a_part_is_missing(tmp_path: Path, part: bytes) -> None:
     path = tmp_path / "run"
     write_checkpoint(path, position(), "{}")
     assert part in path.read_bytes()
-    path.write_bytes(path.read_bytes().replace(part, part.replace(b"s", b"z").replace(b"l", b"k").replace(b"i", b"j")))
+    resealed(path, part, part.replace(b"s", b"z").replace(b"l", b"k").replace(b"i", b"j"))
     with pytest.raises(ImpastoError, match="run: a damaged checkpoint; remove it to begin anew"):
         read_checkpoint(path, "{}", "cpu")

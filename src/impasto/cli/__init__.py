@@ -183,6 +183,9 @@ def _explain(error: Exception, *, debug: bool) -> int:
         # A disk that is full, a folder that may not be written: the user's to mend, though no check of ours named it.
         note(f"error: {os.fsdecode(error.filename)}: {error.strerror}")
         return 2
+    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+        note("error: there is not enough memory; lower the size, or what is done at once")
+        return 2
     hint = "" if debug else " (the same command with --debug shows where)"
     note(f"failed: {type(error).__name__}: {error}{hint}")
     return 1

@@ -42,11 +42,13 @@ def demo(
     if output.exists() and not output.is_dir():
         raise ImpastoError(f"{output} is a file; name a folder", setting="output")
 
+    from impasto.files.atomic import check_no_input
     from impasto.images import check_output_path, load_image, save_image
 
     if output.exists():
         for path in copies:
             check_output_path(path, force=job.force, depth=job.depth)
+            check_no_input(path, *sources)
     pictures = [load_image(source) for source in sources]
     output.mkdir(parents=True, exist_ok=True)
     for path, picture in zip(copies, pictures, strict=True):

@@ -29,10 +29,11 @@ def onnx(
     options.check_files(model)
     options.check_weights_out(out, force=force, setting=None, ending=".onnx")
 
-    from impasto.files.atomic import write_atomically
+    from impasto.files.atomic import check_no_input, write_atomically
     from impasto.instant.models import load_network
     from impasto.instant.onnx import export
 
+    check_no_input(out, model)
     data = export(load_network(model))
     write_atomically(out, data)
     if not quiet:

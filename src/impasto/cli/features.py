@@ -56,10 +56,12 @@ def features(
 
     from impasto.features import load_extractor
     from impasto.features.sheet import channel_sheet, features_sheet
+    from impasto.files.atomic import check_no_input
     from impasto.images import check_output_path, fit_size, load_image, resize, save_image
     from impasto.machine import own_torch, resolve_device
 
     check_output_path(output, force=force, depth=8)
+    check_no_input(output, picture, chosen.extractor)
     loaded = load_image(picture, max_pixels=chosen.max_pixels)
     with own_torch(chosen.threads):
         device = resolve_device(chosen.device)

@@ -36,11 +36,13 @@ def faces(
     chosen = Settings.check(settings)
     check_files(model)
 
+    from impasto.files.atomic import check_no_input
     from impasto.images import check_output_path, save_image
     from impasto.lessons.generator import FaceGenerator, latents, sheet
     from impasto.machine import own_torch
 
     check_output_path(output, force=force, depth=8)
+    check_no_input(output, model)
     with own_torch(chosen.threads):
         generator = FaceGenerator.from_file(model)
         painted = generator.paint(latents(count, generator.latent, seed))

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from impasto.errors import ImpastoError
+from impasto.files.atomic import check_writable
 from impasto.settings import DESCENT, LOOK, MACHINE, OUTPUT, About, described
 
 # main() looks for --debug itself: it counts wherever it stands. Declared, it shows in the help.
@@ -181,7 +182,7 @@ def check_files(*paths: str | Path) -> None:
     """Refuse names of files that are not there, before anything slow is loaded.
 
     Raises:
-        ImpastoError: one is missing or a folder.
+        ImpastoError: one is missing, a folder, a device or a pipe.
     """
     from impasto import gallery
 
@@ -191,6 +192,8 @@ def check_files(*paths: str | Path) -> None:
             raise ImpastoError(f"{path} is a folder; name a file in it")
         if not file.exists():
             raise ImpastoError(f"{path} is not there; check the name")
+        if not file.is_file():
+            raise ImpastoError(f"{path} is a device or a pipe; name a file")
 
 
 def check_word_or_file(value: str, words: tuple[str, ...], setting: str) -> None:
@@ -222,6 +225,7 @@ def check_weights_out(
         raise ImpastoError(f"{out} has to end in {ending}", setting=setting)
     if not out.parent.is_dir():
         raise ImpastoError(f"there is no folder {out.parent}; make it first", setting=setting)
+    check_writable(out)
     taken = next((path for path in (out, *others) if path.exists()), None)
     if taken is not None and not force:
         raise ImpastoError(f"{taken} exists; name another file or add `force`", setting=setting)

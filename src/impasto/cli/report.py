@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -13,6 +14,10 @@ from impasto.job import Event, Notice, Planned, Progress, Saved
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+
+
+#: Control characters but for the end of a line and the tab, and marks that turn the direction of writing.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class Reporter:
@@ -179,7 +184,9 @@ def _unit(record: Progress) -> str:
 
 
 def _print(text: str, stream: TextIO | None) -> None:
-    _Steady(stream).write(text + "\n")
+    """A line or several; what would steer the terminal, which may come from a stranger's recipe, is shown instead."""
+    shown = _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    _Steady(stream).write(shown + "\n")
 
 
 class _Steady:

@@ -14,7 +14,7 @@ from impasto.cli.run import run_job
 from impasto.errors import ImpastoError
 from impasto.job import Job
 from impasto.recipe import Input, Recipe, locate
-from impasto.settings import Settings
+from impasto.settings import Settings, about
 
 
 def where(what: str) -> Any:
@@ -50,7 +50,7 @@ def rerun(
     if recipe.extractor is None and extractor is not None:
         raise ImpastoError(f"means nothing here, {picture} was made by `method=instant`; leave it out", "extractor")
     if recipe.extractor is not None:
-        found["extractor"] = _find_extractor(recipe, extractor)
+        found["extractor"] = _find_extractor(recipe, picture, extractor)
     if recipe.model is None and model is not None:
         raise ImpastoError(f"means nothing here, {picture} was made without a network; leave it out", "model")
     if recipe.model is not None:
@@ -67,10 +67,12 @@ def rerun(
             styles=recipe.styles,
             init_image=recipe.init_image,
             model=recipe.model,
+            stopped=recipe.stopped,
             settings=made.settings | paths,
         )
 
-    run_job(job, quiet=quiet, json=json, resume=resume, notices=_differences(recipe), recorded=recorded)
+    notices = _differences(recipe)
+    run_job(job, quiet=quiet, json=json, resume=resume, until=recipe.stopped, notices=notices, recorded=recorded)
 
 
 def _find_inputs(
@@ -90,11 +92,15 @@ def _find_inputs(
     return photograph, paintings
 
 
-def _find_extractor(recipe: Recipe, given: str | None) -> str:
-    from impasto.features import load_extractor
+def _find_extractor(recipe: Recipe, picture: Path, given: str | None) -> str:
+    """The extractor that looked: by its word, the file that was given, or one beside the picture."""
+    from impasto.features import recorded_sha256
 
     extractor = str(given or recipe.settings.get("extractor", recipe.extractor))
-    if load_extractor(extractor).sha256 != recipe.extractor_sha256:
+    if given is None and extractor not in about(Settings)["extractor"].words:
+        extractor = str(picture.parent / Path(extractor).name)
+        check_files(extractor)
+    if recorded_sha256(extractor) != recipe.extractor_sha256:
         raise ImpastoError(
             f"{extractor} has other weights than those that made the picture "
             f"(SHA-256 {(recipe.extractor_sha256 or '')[:12]}…); give their file",
@@ -104,18 +110,20 @@ def _find_extractor(recipe: Recipe, given: str | None) -> str:
 
 
 def _find_network(wanted: Input, picture: Path, model: str | None) -> str | None:
-    """The file of the network that made the picture; None for the one that comes with the package."""
+    """The network that made the picture: a file, ``base``, or None for what the package has learned of its painting."""
     if wanted.name or model is not None:
         return str(locate(wanted, beside=picture, override=model, option="model"))
-    from impasto.instant.models import find_model
+    from impasto.files.hashing import file_sha256
+    from impasto.instant.models import BASE, shipped_networks
 
-    if find_model(None).input.sha256 != wanted.sha256:
+    base, *learned = (file_sha256(path) for path in shipped_networks())
+    if wanted.sha256 not in (base, *learned):
         raise ImpastoError(
             "this installation comes with another network than the one that made the picture "
             f"(SHA-256 {wanted.sha256[:12]}…); give its file",
             setting="model",
         )
-    return None
+    return BASE if wanted.sha256 == base else None
 
 
 def _differences(recipe: Recipe) -> list[str]:

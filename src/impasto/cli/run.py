@@ -22,6 +22,7 @@ def run_job(
     quiet: bool,
     json: bool,
     resume: bool = False,
+    until: int | None = None,
     notices: list[str] | None = None,
     recorded: Callable[[Recipe], Recipe] = lambda recipe: recipe,
 ) -> None:
@@ -32,8 +33,9 @@ def run_job(
         quiet: draw nothing.
         json: an object an event.
         resume: go on from the checkpoint.
+        until: as ``recorded``, see :func:`impasto.engine.run`.
         notices: lines to say first.
-        recorded: see :func:`impasto.engine.run`.
+        recorded: what the recipe is to be.
 
     Raises:
         ImpastoError: a mistake that the user can mend.
@@ -46,7 +48,7 @@ def run_job(
     with stoppable(checkpoint_of(job.output)), reporter:
         for text in notices or ():
             reporter(Notice(text))
-        run(job, report=reporter, resume=resume, recorded=recorded)
+        run(job, report=reporter, resume=resume, until=until, recorded=recorded)
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -65,9 +63,11 @@ def sweep(
     check_files(content, style)
 
     from impasto import sweep as sweeps
+    from impasto.files.atomic import check_no_input
     from impasto.images import check_output_path, load_image, save_image, to_pil
 
     check_output_path(output, force=force, depth=8)
+    check_no_input(output, content, style)
     weights = sweeps.check_weights(drawn.content_weights)
     rows: tuple[sweeps.Layers, ...] = (None,) if drawn.vary is None else sweeps.cumulative_layers()
     folder = None if drawn.cells is None else Path(drawn.cells)
@@ -102,7 +102,7 @@ def _paint(
     quiet: bool,
     json: bool,
 ) -> None:
-    """Paint the cells into ``done``, telling of each; without a folder they are kept in one that goes."""
+    """Paint the cells into ``done``, telling of each."""
     from impasto import sweep as sweeps
 
     reporter = report.choose(quiet=quiet or json, json=False)
@@ -118,14 +118,13 @@ def _paint(
         elif not quiet and not done:  # The same in every cell.
             note(event.text)
 
-    kept = paths["folder"]
-    with nullcontext(kept) if kept is not None else tempfile.TemporaryDirectory() as folder, reporter:
+    with reporter:
         for cell in sweeps.sweep(
             paths["content"],
             paths["style"],
             weights,
             rows=rows,
-            folder=Path(folder),
+            folder=paths["folder"],
             force=paths["force"],
             report=listen,
             before=before,
@@ -133,7 +132,7 @@ def _paint(
         ):
             done[cell.row, cell.column] = cell
             if json:
-                picture = {} if kept is None else {"picture": str(cell.path)}
+                picture = {} if cell.path is None else {"picture": str(cell.path)}
                 say_json({**sweeps.figures(cell, done), **picture})
 
 

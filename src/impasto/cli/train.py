@@ -50,10 +50,11 @@ def attributes(
         from impasto.lessons.celeba import read_celeba
 
         scores = train(session.config, read_celeba(data), out, **around)
-    table, text = scores.to_json(), scores.to_text()
-    files = {".json": (json.dumps(table, indent=1) + "\n").encode(), ".txt": text.encode(), ".png": scores.to_png()}
-    for ending, content in files.items():
-        write_atomically(out.with_suffix(ending), content)
+        table, text = scores.to_json(), scores.to_text()
+        files = {".json": (json.dumps(table, indent=1) + "\n").encode(), ".txt": text.encode()}
+        files[".png"] = scores.to_png()
+        for ending, content in files.items():
+            write_atomically(out.with_suffix(ending), content)
     names = ", ".join(out.with_suffix(ending).name for ending in files)
     session.tell(table, f"{text}The network is in {out}, this table and a chart beside it ({names}).")
 

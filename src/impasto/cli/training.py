@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -28,7 +28,8 @@ from impasto.cli.report import duration, note, say, say_json
 from impasto.cli.run import stoppable
 from impasto.configs import LOSS, TRAINING
 from impasto.errors import ImpastoError
-from impasto.job import claim_checkpoint
+from impasto.files.atomic import check_no_input, claimed, discard
+from impasto.job import check_checkpoint, checkpoint_of
 from impasto.settings import MACHINE, OUTPUT, Settings, check_fields
 
 if TYPE_CHECKING:
@@ -125,26 +126,27 @@ class Session:
 
     @contextmanager
     def running(self) -> Iterator[dict[str, Any]]:
-        """Around the training: gives it its ``device`` and its ``course``.
+        """Around the training and all that it writes: gives it its ``device`` and its ``course``.
 
         Raises:
-            ImpastoError: a checkpoint is there, and neither to be resumed nor to be removed; no such device.
+            ImpastoError: a checkpoint is there, and neither to be resumed nor to be replaced; another run writes the
+                same file; no such device.
             typer.Exit: after Ctrl-C.
         """
-        checkpoint = claim_checkpoint(self.out, resume=self.resume, force=self.force)
         reporter = TrainingReporter(quiet=self.quiet, json=self.json)
 
         from impasto.course import Course
-        from impasto.machine import keep_freed_memory, own_torch, resolve_device
+        from impasto.machine import freed_memory_kept, own_torch, resolve_device
 
-        if self.resume and self.leads and not checkpoint.exists():
-            reporter.log(f"there is no {checkpoint} to go on from; beginning anew")
-        keep_freed_memory()
-        with own_torch(self.machine.threads), stoppable(checkpoint, tell=self.leads):
-            course = Course(checkpoint, callback=reporter.step, log=reporter.log)
-            yield {"device": resolve_device(self.machine.device), "course": course}
-        if self.leads:
-            checkpoint.unlink(missing_ok=True)
+        with claimed(self.out) if self.leads else nullcontext():
+            checkpoint = check_checkpoint(self.out, resume=self.resume, force=self.force)
+            if self.resume and self.leads and not checkpoint.exists():
+                reporter.log(f"there is no {checkpoint} to go on from; beginning anew")
+            with freed_memory_kept(), own_torch(self.machine.threads), stoppable(checkpoint, tell=self.leads):
+                course = Course(checkpoint, resume=self.resume, callback=reporter.step, log=reporter.log)
+                yield {"device": resolve_device(self.machine.device), "course": course}
+            if self.leads:
+                discard(checkpoint)
 
     def tell(self, figures: dict[str, Any], text: str) -> None:
         """Print the result: with ``--json`` the figures, else the text."""
@@ -152,6 +154,19 @@ class Session:
             say_json({"output": str(self.out), **figures})
         elif not self.quiet:
             say(text)
+
+
+def _is_finished(out: Path, config: Any) -> bool:
+    """Whether the file is what a training of these settings leaves."""
+    if not out.is_file():
+        return False
+    from impasto.files.cards import read_card
+
+    try:
+        card = read_card(out) or {}
+    except Exception:  # Some other file.
+        return False
+    return bool(card.get("config") == asdict(config))
 
 
 def trains(
@@ -178,7 +193,13 @@ def trains(
         ) -> None:
             one_voice(quiet=quiet, json=json)
             config = kind(**check_fields(kind, settings))
-            check_weights_out(out, *(out.with_suffix(ending) for ending in beside), force=force)
+            if resume and not checkpoint_of(out).exists() and _is_finished(out, config):
+                if not quiet:
+                    note(f"{out} is finished already; there is nothing left to do")
+                return
+            others = [out.with_suffix(ending) for ending in beside]
+            check_weights_out(out, *others, force=force or (resume and checkpoint_of(out).exists()))
+            check_no_input(out, *(value for value in own.values() if isinstance(value, str | Path)))
             missing = [name for name in needs if find_spec(name) is None]
             if missing:
                 raise ImpastoError(f"{' and '.join(missing)} missing; install it: pip install 'impasto[{extra}]'")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from impasto.features.extractor import Extractor
 
-__all__ = ["load_extractor"]
+__all__ = ["load_extractor", "recorded_sha256"]
 
 
 def load_extractor(name: str | os.PathLike[str] = "auto", *, device: str = "cpu", pooling: str = "max") -> Extractor:
@@ -29,19 +30,41 @@ def load_extractor(name: str | os.PathLike[str] = "auto", *, device: str = "cpu"
         return _load(os.fspath(name), pooling).to(device)
 
 
+def recorded_sha256(name: str | os.PathLike[str]) -> str:
+    """The hash that recipes record for the extractor called ``name``, without making it.
+
+    Raises:
+        ImpastoError: as :func:`load_extractor`.
+    """
+    from impasto.features.convert import read_weights
+    from impasto.files.hashing import file_sha256
+
+    path, compact = _find(os.fspath(name))
+    return file_sha256(path) if compact else read_weights(path).sha256
+
+
 def _load(name: str, pooling: str) -> Extractor:
-    from impasto.errors import ImpastoError
-    from impasto.features.compact import Compact, is_compact
+    from impasto.features.compact import Compact
     from impasto.features.vgg19 import VGG19
+
+    path, compact = _find(name)
+    return Compact.from_file(path) if compact else VGG19.from_file(path, pooling)
+
+
+def _find(name: str) -> tuple[Path, bool]:
+    """The file of an extractor's weights, and whether they are those of a compact one."""
+    from impasto.errors import ImpastoError
+    from impasto.features.compact import is_compact
     from impasto.features.weights import find_vgg19
+    from impasto.files.shipped import shipped
 
     if name in ("auto", "vgg19") and (stored := find_vgg19()):
-        return VGG19.from_file(stored, pooling)
+        return stored, False
     if name == "vgg19":
         raise ImpastoError(
             "vgg19: its weights are not on this machine; 'impasto weights get vgg19' fetches them, "
             "'impasto weights add FILE' takes a file that you have"
         )
     if name in ("auto", "compact"):
-        return Compact.from_file()
-    return Compact.from_file(name) if is_compact(name) else VGG19.from_file(name, pooling)
+        return shipped("compact"), True
+    return Path(name), is_compact(name)

@@ -7,12 +7,13 @@ and of their Gram matrices, are those of P F, at the width of the small network.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 import torch
+from annotated_types import MaxLen
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -20,10 +21,10 @@ from torch.nn import functional as F
 
 from impasto.errors import ImpastoError
 from impasto.features.extractor import Architecture, Chain
-from impasto.files.cards import read_card
+from impasto.files.cards import Width, bounded, check_shapes, read_card
 from impasto.files.hashing import file_sha256
 from impasto.files.shipped import shipped
-from impasto.layers import CONTENT_LAYER, STYLE_LAYERS
+from impasto.layers import CONTENT_LAYER, STYLE_LAYERS, VGG19_CHANNELS
 
 #: ``relu5_0`` is no layer of VGG-19: one more convolution, where it costs least, for the layer hardest to approximate.
 # fmt: off
@@ -43,6 +44,8 @@ LAYERS = tuple(sorted({CONTENT_LAYER, *STYLE_LAYERS}))
 PIXEL_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
 FORMAT = "impasto-compact-3"
+
+Row = tuple[Annotated[str, Field(pattern=r"^relu[1-5]_\d$")], Width]
 
 
 def walk(
@@ -65,7 +68,7 @@ def is_compact(path: str | Path) -> bool:
     """Whether the file holds weights of the compact extractor."""
     try:
         return read_card(path, FORMAT) is not None
-    except (SafetensorError, OSError, json.JSONDecodeError):
+    except (SafetensorError, ValueError):
         return False
 
 
@@ -77,9 +80,13 @@ class Compact(Chain):
 
     name = "compact"
 
-    def __init__(self, architecture: Architecture = ARCHITECTURE) -> None:
+    @bounded
+    def __init__(self, architecture: Annotated[Sequence[Row], MaxLen(64)] = ARCHITECTURE) -> None:
         super().__init__()
-        self.architecture = tuple((str(name), int(channels)) for name, channels in architecture)
+        self.architecture = tuple(architecture)
+        names = [name for name, _ in self.architecture]
+        if names != sorted(set(names)) or not set(LAYERS) <= set(names):
+            raise ValueError(f"the layers {names}")
         self.layers = LAYERS
         self.convolutions = nn.ModuleDict()
         self.roots = nn.ParameterDict()
@@ -106,8 +113,13 @@ class Compact(Chain):
             raise ImpastoError(f"{path}: no intact weights of the compact extractor; {mend}")
         try:
             card = read_card(path, FORMAT) or {}
-            extractor = cls.from_tensors(load_file(path), card["architecture"])
-        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            architecture = tuple((name, channels) for name, channels in card["architecture"])
+            with torch.device("meta"):  # Takes no memory, whatever the card says.
+                check_shapes(path, cls(architecture).shapes())
+            extractor = cls.from_tensors(load_file(path), architecture)
+        except ImpastoError:  # Which is a ValueError, too.
+            raise
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ImpastoError(f"{path}: no readable weights of the compact extractor; give an intact file") from error
         extractor.sha256 = file_sha256(path)
         return extractor
@@ -126,6 +138,16 @@ class Compact(Chain):
             root.copy_(torch.linalg.qr(tensors[f"{name}.projection"].double(), mode="r").R)
         extractor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return extractor
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the tensors in a file of its weights, by name: those of :meth:`from_tensors`."""
+        found: dict[str, tuple[int, ...]] = {}
+        for name in self.convolutions:
+            weight = self.convolution(name).weight
+            found |= {f"{name}.weight": tuple(weight.shape), f"{name}.bias": (len(weight),)}
+            if name in self.roots:
+                found[f"{name}.projection"] = (VGG19_CHANNELS[name], len(weight))
+        return found
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """See :meth:`Extractor.forward`."""

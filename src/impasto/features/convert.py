@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,13 @@ CONVENTIONS: dict[str, tuple[list[float], list[float]]] = {
     "torchvision": ([0.485, 0.456, 0.406], [1 / 0.229, 1 / 0.224, 1 / 0.225]),
     "caffe": ([123.68 / 255, 116.779 / 255, 103.939 / 255], [255.0, 255.0, 255.0]),
 }
+
+#: Shapes of the tensors: of any file, and of impasto's own.
+_CONVOLUTIONS: dict[str, tuple[int, ...]] = {}
+for _name, (_channels, _width) in layouts.CONVOLUTIONS.items():
+    _CONVOLUTIONS |= {f"{_name}.weight": (_channels, _width, 3, 3), f"{_name}.bias": (_channels,)}
+_INPUT: dict[str, tuple[int, ...]] = {"mean": (3,), "scale": (3,)}
+_OWN = _CONVOLUTIONS | _INPUT
 
 #: What the SHA-256 of the two published .pth files starts with.
 KNOWN_HASHES = {"dcbb9e9d": "torchvision", "d01eb7cb": "caffe"}
@@ -84,11 +92,11 @@ def read_weights(path: str | Path, convention: str | None = None, *, name: str |
     digest = file_sha256(path)
     _check_name(path, name, digest)
     readers = {"keras": layouts.read_keras, "torch": layouts.read_torch, "safetensors": layouts.read_safetensors}
-    tensors = _check(path, readers[layout](path))
+    tensors = _check(path, readers[layout](path), _CONVOLUTIONS)
     hints = f"{name} {metadata.get('convention', '')}".lower()
     known = "caffe" if layout == "keras" else _recognize(digest, tensors["conv1_1.weight"])
     convention = _settle_convention(path, known, convention, hints)
-    for key, values in zip(("mean", "scale"), CONVENTIONS[convention], strict=True):
+    for key, values in zip(_INPUT, CONVENTIONS[convention], strict=True):
         tensors[key] = torch.tensor(values, dtype=torch.float64)
     if convention == "caffe":  # Blue comes first in the file.
         tensors["conv1_1.weight"] = tensors["conv1_1.weight"].flip(1)
@@ -107,7 +115,7 @@ def write_weights(weights: VGG19Weights, path: Path) -> None:
 
 def _read_own(path: Path, metadata: dict[str, str], convention: str | None) -> VGG19Weights:
     found = layouts.read_safetensors(path)
-    tensors = _check(path, found) | {key: found[key] for key in ("mean", "scale") if key in found}
+    tensors = _check(path, found, _OWN)
     sha256 = _tensor_sha256(tensors)
     if sha256 != metadata.get("sha256"):
         raise ImpastoError(
@@ -126,19 +134,19 @@ def _check_name(path: Path, name: str, digest: str) -> None:
         raise ImpastoError(f"{path}: cut or tampered with: {what}; {FETCH_AGAIN}")
 
 
-def _check(path: Path, found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The convolutions of VGG-19 in order, and nothing else."""
+def _check(path: Path, found: dict[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors of these names and shapes in order, and nothing else."""
     tensors: dict[str, Tensor] = {}
-    for name, (channels, width) in layouts.CONVOLUTIONS.items():
-        for key, shape in ((f"{name}.weight", (channels, width, 3, 3)), (f"{name}.bias", (channels,))):
-            tensor = found.get(key)
-            if tensor is None or tuple(tensor.shape) != shape or tensor.dtype not in FLOATS:
-                what = "is missing" if tensor is None else f"is {tensor.dtype} {list(tensor.shape)}, not {list(shape)}"
-                mend = "give VGG-19 with all 16 convolutions, without batch norm"
-                raise ImpastoError(f"{path}: not the weights of VGG-19: {key} {what}; {mend}")
-            if not torch.isfinite(tensor).all():
-                raise ImpastoError(f"{path}: {key} holds NaN or infinite numbers; {FETCH_AGAIN}")
-            tensors[key] = (tensor.float() if tensor.dtype == torch.float64 else tensor).detach().contiguous()
+    for key, shape in shapes.items():
+        tensor = found.get(key)
+        if tensor is None or tuple(tensor.shape) != shape or tensor.dtype not in FLOATS:
+            what = "is missing" if tensor is None else f"is {tensor.dtype} {list(tensor.shape)}, not {list(shape)}"
+            mend = "give VGG-19 with all 16 convolutions, without batch norm"
+            raise ImpastoError(f"{path}: not the weights of VGG-19: {key} {what}; {mend}")
+        if not torch.isfinite(tensor).all():
+            raise ImpastoError(f"{path}: {key} holds NaN or infinite numbers; {FETCH_AGAIN}")
+        half = tensor.dtype != torch.float64 or key in _INPUT
+        tensors[key] = (tensor if half else tensor.float()).detach().contiguous()
     return tensors
 
 

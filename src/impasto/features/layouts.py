@@ -6,6 +6,7 @@ Every reader returns the tensors that it finds under the same names, ``convI_J.w
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from impasto.errors import ImpastoError
+from impasto.files.regular import open_regular
 from impasto.layers import VGG19_CHANNELS
 
 #: Convolution -> (output channels, input channels), in order of depth.
@@ -59,13 +61,17 @@ def find_layout(path: Path) -> str:
 
 def read_torch(path: Path) -> dict[str, Tensor]:
     """A state dict with keys ``features.N.weight``, numbered as in torchvision."""
-    with _or_refuse(path):
+    with _or_refuse(path), warnings.catch_warnings():
         archive = _first_bytes(path).startswith(ZIP)
         if archive:
-            with zipfile.ZipFile(path) as members:  # PyTorch does not look at the checksums.
-                if members.testzip() is not None:
+            with zipfile.ZipFile(path) as members:
+                # PyTorch packs nothing: what is packed may unfold to any size.
+                if any(member.compress_type != zipfile.ZIP_STORED for member in members.infolist()):
+                    raise ValueError("packed")
+                if members.testzip() is not None:  # PyTorch does not look at the checksums.
                     raise ImpastoError(f"{path}: damaged: a checksum in it is wrong; {FETCH_AGAIN}")
         # Mapped, the half a gigabyte of the classifier stays on the disk; the older form cannot be mapped.
+        warnings.simplefilter("ignore")  # Of ways of keeping tensors that are refused below.
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     return _rename(state) if isinstance(state, dict) else {}
 
@@ -86,32 +92,52 @@ def read_keras(path: Path) -> dict[str, Tensor]:
     """One group for each convolution; kernels are (height, width, in, out).
 
     The names of the data sets differ between versions of Keras (``block1_conv1_W_1:0``, ``kernel:0``): a kernel is what
-    has four dimensions, a bias what has one.
+    has four dimensions, a bias what has one. Of VGG-19's shapes alone they are read, and from this file alone: HDF5 can
+    name others to read from.
     """
     import h5py
 
     tensors: dict[str, Tensor] = {}
 
     def keep(name: str, item: Any) -> None:
-        if getattr(item, "ndim", 0) == 4:
+        channels, width = CONVOLUTIONS[name]
+        if not isinstance(item, h5py.Dataset) or item.shape not in ((3, 3, width, channels), (channels,)):
+            return
+        if item.external or item.is_virtual:
+            raise ImpastoError(f"{path}: {item.name} lies in another file; give one that holds all of VGG-19's weights")
+        if item.dtype.kind != "f":
+            raise ValueError(item.dtype)
+        if item.ndim == 4:
             tensors[f"{name}.weight"] = torch.from_numpy(item[()]).permute(3, 2, 0, 1).contiguous()
-        elif getattr(item, "ndim", 0) == 1:
+        else:
             tensors[f"{name}.bias"] = torch.from_numpy(item[()])
 
+    def inner(group: Any, name: str) -> Any:
+        """A group inside a group, not by a link to elsewhere."""
+        return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+
     with _or_refuse(path), h5py.File(path, "r") as file:
-        root = file.get("model_weights", file)  # A whole model has the weights one group further down.
+        root = inner(file, "model_weights") or file  # A whole model has the weights one group further down.
         for name in CONVOLUTIONS:
-            if group := root.get(f"block{name[4]}_conv{name[6]}"):
+            if group := inner(root, f"block{name[4]}_conv{name[6]}"):
                 group.visititems(lambda _, item, name=name: keep(name, item))
     return tensors
 
 
 def _rename(tensors: dict[str, Any]) -> dict[str, Tensor]:
-    return {_NAMES.get(key, key): tensor for key, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    """Tensors that hold numbers one beside the other; a file may also describe sparse ones, or some without any."""
+    return {
+        _NAMES.get(key, key): tensor
+        for key, tensor in tensors.items()
+        if type(tensor) in (Tensor, torch.nn.Parameter)
+        and tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and not tensor.is_quantized
+    }
 
 
 def _first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(9)
 
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
+from annotated_types import Interval
+from pydantic import ConfigDict, validate_call
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
 from impasto.files.atomic import write_atomically
+from impasto.files.regular import check_regular
 
 KEY = "impasto"
+#: The most characters that a card may have.
+LONGEST = 1_000_000
+
+#: Channels, and other numbers that a network grows with.
+Width = Annotated[int, Interval(ge=1, le=4096)]
+#: Decorates what makes a network: its keywords come from cards too, and keep within their bounds.
+bounded = validate_call(config=ConfigDict(strict=True))
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -36,14 +46,32 @@ def pack(tensors: dict[str, Tensor], card: Mapping[str, Any]) -> bytes:
     return save(tensors, {KEY: json.dumps(card, sort_keys=True)})
 
 
-def read_card(path: str | Path, form: str) -> dict[str, Any] | None:
-    """The card of the file; None if it has none, or one whose ``format`` is not ``form``.
+def read_card(path: str | Path, form: str | None = None) -> dict[str, Any] | None:
+    """The card of the file; None if it has none, or one whose ``format`` is not ``form``, where that is given.
 
-    Raises SafetensorError, OSError or json.JSONDecodeError for a file that cannot be read, is cut short or damaged.
+    Raises SafetensorError or ValueError for a file that is cut short or damaged, ImpastoError for one that cannot be
+    read.
+    """
+    with safe_open(str(check_regular(path)), framework="pt") as file:
+        text = (file.metadata() or {}).get(KEY, "{}")
+    if len(text) > LONGEST:
+        raise ValueError(f"a card of {len(text)} characters")
+    try:
+        card = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("a card in a card in a card") from error
+    return card if isinstance(card, dict) and form in (None, card.get("format")) else None
+
+
+def check_shapes(path: str | Path, wanted: Mapping[str, Sequence[int]]) -> None:
+    """Whether the file holds tensors of these names and shapes and no others, before anything is made of them.
+
+    Raises SafetensorError or ValueError if it holds others.
     """
     with safe_open(str(path), framework="pt") as file:
-        card = json.loads((file.metadata() or {}).get(KEY, "{}"))
-    return card if isinstance(card, dict) and card.get("format") == form else None
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    if found != {name: tuple(shape) for name, shape in wanted.items()}:
+        raise ValueError("other shapes than the card's")
 
 
 class Filed(nn.Module):
@@ -84,6 +112,8 @@ class Filed(nn.Module):
             card = read_card(path, cls.form)
             if card is None:
                 raise ImpastoError(f"{path}: is not {cls.kind}; give a file of '{cls.command}'")
+            with torch.device("meta"):  # Takes no memory, whatever the card says.
+                check_shapes(path, {name: part.shape for name, part in cls(**card["settings"]).state_dict().items()})
             network = cls(**card["settings"])
             network.load_state_dict(load_file(path))
         except ImpastoError:  # Which is a ValueError, too.

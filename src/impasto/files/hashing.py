@@ -6,10 +6,16 @@ import hashlib
 from pathlib import Path
 from typing import IO
 
+from impasto.files.regular import open_regular
+
 
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits.
+
+    Raises:
+        ImpastoError: it is no regular file, or cannot be read.
+    """
+    with open_regular(path) as file:
         return stream_sha256(file)
 
 

@@ -69,12 +69,10 @@ def find_model(name: str | None, style: str | os.PathLike[str] | None = None) ->
             "no network comes with this installation; name a file, such as one of 'impasto train autoencoder'",
             setting="model",
         )
-    if path.is_dir():
-        raise ImpastoError(f"{path} is a folder; name a file in it", setting="model")
     try:
         return Model(path, Input("" if ours else str(name), file_sha256(path)))
-    except OSError as error:
-        raise ImpastoError(f"{path} cannot be read ({error.strerror}); check the name", setting="model") from error
+    except ImpastoError as error:
+        raise ImpastoError(error.text, setting="model") from error
 
 
 def _learned(style: str | os.PathLike[str] | None) -> Path | None:
@@ -96,7 +94,7 @@ def load_network(path: Path) -> AutoEncoder:
     card = adapted_card(path)
     if card is None:
         return AutoEncoder.from_file(path)
-    places = (shipped_path(), path.with_name(str(card.get("base_name", ""))))
+    places = (shipped_path(), path.with_name(Path(str(card.get("base_name", ""))).name or "none"))
     base = next((place for place in places if place.is_file() and file_sha256(place) == card.get("base")), None)
     if base is None:
         raise ImpastoError(

@@ -7,12 +7,12 @@ pieces that tiles need: features, the code of given moments, the painting of a t
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 FORMAT = "impasto-autoencoder-onnx-1"
 OPSET = 17
+#: More than any network has, and few enough to be followed one by one.
+MOST_NODES = 20_000
+#: Larger than any size or place in a graph of ours: what a graph makes out of numbers keeps within its pictures' size.
+MOST = 65_536
 MISSING = "ONNX files need onnx and onnxruntime: pip install 'impasto[onnx]'"
 
 
@@ -96,26 +100,26 @@ def export(network: AutoEncoder) -> bytes:
     inner = ["content_code", "style_code", "grain", *maps, *statistics]
     sizes = {name: {2: f"{name}_height", 3: f"{name}_width"} for name in ("content", "style", "output", "grain", *maps)}
     example = (torch.rand(1, 3, 48, 64), torch.rand(1, 3, 64, 48), torch.ones(1))
-    with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad():
         # It warns of itself, and of shapes that it cannot follow.
         warnings.simplefilter("ignore")
-        file = Path(folder) / "network.onnx"
+        file = io.BytesIO()
         torch.onnx.export(
             Whole(network),
             example,
-            file,
+            file,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
             input_names=["content", "style", "strength"],
             output_names=["output", *inner],
             dynamic_axes=sizes,
         )
-        model = onnx.load(file)
+        model = onnx.load_from_string(file.getvalue())
     # They keep their names, but only who cuts there has to compute and keep them.
     for output in [output for output in model.graph.output if output.name != "output"]:
         model.graph.value_info.append(output)
         model.graph.output.remove(output)
-    about = {"format": FORMAT, "settings": network.settings, "margin": network.margin, "sight": network.sight}
+    about = {"format": FORMAT, "settings": network.settings}
     onnx.helper.set_model_props(model, {"impasto": json.dumps(about, sort_keys=True)})
     onnx.checker.check_model(model)
     return model.SerializeToString(deterministic=True)
@@ -137,17 +141,17 @@ class OnnxPainter:
             import onnxruntime  # noqa: F401 (used where a session begins)
         except ImportError as error:
             raise ImpastoError(MISSING) from error
-        try:
+        with _refused():
             model = onnx.load_from_string(data)
             about = json.loads({entry.key: entry.value for entry in model.metadata_props}["impasto"])
             if about["format"] != FORMAT:
                 raise ValueError(about["format"])
-        except Exception as error:  # Protobuf raises what it likes.
-            raise ImpastoError(
-                "no ONNX file of a network of impasto; make one with 'impasto export onnx'", setting="model"
-            ) from error
-        self.margin, self.sight = int(about["margin"]), int(about["sight"])
-        self.scales, self.shared = len(about["settings"]["widths"]), int(about["settings"]["shared"])
+            with torch.device("meta"):
+                network = AutoEncoder(**about["settings"])
+            _check_graph(model)
+            onnx.checker.check_model(model)
+        self.margin, self.sight = network.margin, network.sight
+        self.scales, self.shared = len(network.widths), network.shared
         self.maps, self.statistics = inner_names(self.scales)
         self.noise = noise()
         self.pieces = onnx.utils.Extractor(model)
@@ -187,7 +191,48 @@ class OnnxPainter:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = torch.get_num_threads()
             options.enable_cpu_mem_arena = not tiles
-            piece = self.pieces.extract_model(list(given), wanted).SerializeToString()
-            self.sessions[key] = onnxruntime.InferenceSession(piece, options, providers=["CPUExecutionProvider"])
+            options.log_severity_level = 4  # What is wrong with a graph is told once, by us.
+            with _refused():
+                piece = self.pieces.extract_model(list(given), wanted).SerializeToString()
+                self.sessions[key] = onnxruntime.InferenceSession(piece, options, providers=["CPUExecutionProvider"])
         feeds = {name: np.ascontiguousarray(value.float().numpy()) for name, value in given.items()}
-        return [torch.from_numpy(output) for output in self.sessions[key].run(None, feeds)]
+        with _refused():
+            return [torch.from_numpy(output) for output in self.sessions[key].run(None, feeds)]
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Whatever protobuf, onnx or onnxruntime raise at a file becomes one line."""
+    try:
+        yield
+    except Exception as error:
+        raise ImpastoError(
+            "no ONNX file of a network of impasto; make one with 'impasto export onnx'", setting="model"
+        ) from error
+
+
+def _check_graph(model: Any) -> None:
+    """Refuse what a network of impasto has no need of: loops, functions, others' operators, data in other files.
+
+    Raises ValueError.
+    """
+    graph = model.graph
+    parts = [part for node in graph.node for part in node.attribute]
+    tensors = [*graph.initializer, *(part.t for part in parts), *(tensor for part in parts for tensor in part.tensors)]
+    from onnx import numpy_helper
+
+    wrong = {
+        "nodes": len(graph.node) > MOST_NODES,
+        "functions": len(model.functions) > 0,
+        "operators": any(node.domain for node in graph.node),
+        "graphs": any(part.HasField("g") or part.graphs for part in parts),
+        "files": len(graph.sparse_initializer) > 0 or any(tensor.data_location for tensor in tensors),
+    }
+    if any(wrong.values()):
+        raise ValueError(wrong)
+    numbers = [number for part in parts for number in (part.i, *part.ints)]
+    for tensor in (tensor for tensor in tensors if tensor.data_type in (6, 7)):  # Whole numbers, of 32 and 64 bits.
+        numbers += numpy_helper.to_array(tensor).ravel().tolist()
+    # "To the end" of a slice is the largest or the smallest number there is.
+    if any(MOST < abs(number) < 2**62 for number in numbers):
+        raise ValueError("a size that no network has")

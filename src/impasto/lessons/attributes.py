@@ -11,16 +11,17 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval, MaxLen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.configs import AttributesConfig
 from impasto.course import Course
 from impasto.errors import ImpastoError
-from impasto.files.cards import Filed
+from impasto.files.cards import Filed, Width, bounded
 from impasto.images import to_pil
 from impasto.lessons.celeba import SPLITS, CelebA, square_of
 from impasto.lessons.scores import Scores, average_precision, linear_on_pixels, majority, score
@@ -41,7 +42,13 @@ class AttributeNet(Filed):
     form, kind, command = "impasto-attributes-2", "a network of attributes", "impasto train attributes"
     shift: Tensor
 
-    def __init__(self, attributes: Sequence[str], side: int = 64, width: int = 32) -> None:
+    @bounded
+    def __init__(
+        self,
+        attributes: Annotated[Sequence[str], MaxLen(4096)],
+        side: Annotated[int, Interval(ge=16, le=1024)] = 64,
+        width: Width = 32,
+    ) -> None:
         super().__init__()
         self.attributes, self.side = tuple(attributes), side
         self.settings = {"attributes": self.attributes, "side": side, "width": width}

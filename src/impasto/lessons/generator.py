@@ -7,13 +7,16 @@ Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolut
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Annotated
 
 import torch
+from annotated_types import Predicate
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.files.cards import Filed
+from impasto.configs import FACE_SIDES
+from impasto.files.cards import Filed, Width, bounded
 from impasto.networks.discriminator import DownBlock
 
 SMALLEST = 4  # side of the first maps of the generator and of the last ones of the discriminator
@@ -41,7 +44,10 @@ class FaceGenerator(
 
     form, kind, command = "impasto-faces-1", "a generator of faces", "impasto train faces"
 
-    def __init__(self, side: int = 64, width: int = 16, latent: int = 64) -> None:
+    @bounded
+    def __init__(
+        self, side: Annotated[int, Predicate(FACE_SIDES.__contains__)] = 64, width: Width = 16, latent: Width = 64
+    ) -> None:
         super().__init__()
         self.side, self.latent = side, latent
         self.settings = {"side": side, "width": width, "latent": latent}

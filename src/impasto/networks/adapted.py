@@ -118,9 +118,12 @@ def apply_adapted(network: AutoEncoder, path: Path) -> AutoEncoder:
         for name, tensor in tensors.items():
             if name.endswith(LEFT):
                 kernel: Tensor = parameters[name.removesuffix(LEFT)]
-                kernel.add_((tensor @ tensors[name.removesuffix(LEFT) + RIGHT]).view_as(kernel))
+                right = tensors[name.removesuffix(LEFT) + RIGHT]
+                if len(tensor) * right.shape[-1] != kernel.numel():  # Small factors can have a huge product.
+                    raise ValueError(name)
+                kernel.add_((tensor @ right).view_as(kernel))
             elif not name.endswith(RIGHT):
                 parameters[name].copy_(tensor.view_as(parameters[name]))
-    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, IndexError, RuntimeError) as error:
         raise ImpastoError(f"{path}: does not fit the network; give an intact file of 'impasto adapt'") from error
     return network

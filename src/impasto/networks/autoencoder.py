@@ -18,14 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import Annotated, NamedTuple, cast
 
 import torch
+from annotated_types import Interval, Len
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.files.cards import Filed
+from impasto.files.cards import Filed, Width, bounded
 from impasto.networks.grain import cut_grain, noise
 from impasto.networks.layers import MULTIPLE, SLOPE, Block, Convolution, Linear, Weight, apply_map, clamp, enlarge, pad
 from impasto.networks.moments import Moments, blend_moments, full_precision, moments, transport
@@ -33,6 +34,8 @@ from impasto.networks.moments import Moments, blend_moments, full_precision, mom
 #: The ridge for colors is small, as grayish pictures vary little along two of their three axes.
 COLOR_RIDGE = 2e-3
 
+#: The scales of every network, each of half the side of the one before.
+SCALES = 5
 #: The first scale that the plain network connects: its side is 1/8 of the picture's.
 DEEP = 3
 
@@ -74,13 +77,14 @@ class AutoEncoder(
 
     form, kind, command, fp16 = "impasto-autoencoder-1", "an auto-encoder", "impasto train autoencoder", True
 
+    @bounded
     def __init__(
         self,
         residual: bool = True,
-        widths: Sequence[int] = (16, 32, 64, 128, 128),
-        depths: Sequence[int] = (1, 2, 2, 2, 2),
-        shared: int = 32,
-        hints: int = 128,
+        widths: Annotated[Sequence[Width], Len(SCALES, SCALES)] = (16, 32, 64, 128, 128),
+        depths: Annotated[Sequence[Annotated[int, Interval(ge=0, le=32)]], Len(SCALES, SCALES)] = (1, 2, 2, 2, 2),
+        shared: Width = 32,
+        hints: Width = 128,
     ) -> None:
         super().__init__()
         self.residual, self.widths, self.depths, self.shared = residual, tuple(widths), tuple(depths), shared

@@ -72,33 +72,34 @@ def descend(
         space = space_for(budget, *size)
         if position.state is None:
             first = resize(start(size), size)
-            position.state = State(luminance(first).expand_as(first).contiguous() if gray else first)
+            position.move(level, 0, State(luminance(first).expand_as(first).contiguous() if gray else first))
         elif level > position.level:
             coarse = fit(content[:, :3], scales[level - 1].longest)
             detail, limit = settings.resolved_detail, 0.0
             if detail:
                 limit = STANDS_OUT * _brushwork(settings, styles, scales[level].longest)
             larger = enlarge(position.state.image, coarse, photograph[:, :3], detail, limit)
-            position.state = position.state.grown(larger, space)
-            position.level, position.step = level, 0
+            position.move(level, 0, position.state.grown(larger, space))
             del coarse, larger
+        state = position.state
+        assert state is not None
         view = _view(extractor, settings, photograph, budget if space is ON_DISK else None)
         objective = _objective(settings, photograph, styles, view, (scales[level].longest / scales[-1].longest) ** 2)
         del photograph
         for step in range(position.step, scales[level].steps):
-            gradient, losses = objective(position.state.image)
+            gradient, losses = objective(state.image)
             if gray:
                 gradient.copy_(gradient.mean(dim=1, keepdim=True))
             _check_finite(losses.total, len(position.losses) + 1)
-            position.state = step_of(position.state, gradient, rate(step, scales[level].steps), space)
+            state = step_of(state, gradient, rate(step, scales[level].steps), space)
             del gradient
             if step % TIDY == 0 or step + 1 == scales[level].steps:
                 give_memory_back()
-            position.step = step + 1
             position.losses.append(losses)
             position.times.append(time.monotonic() - began)
+            position.move(level, step + 1, state)
             if after_step(position):
-                return position.state.image
+                return state.image
     assert position.state is not None
     return position.state.image
 
