@@ -87,12 +87,11 @@ def test_tensor_beyond_the_limit() -> None:
         load_image(IMAGE, max_pixels=153)
 
 
-@pytest.mark.parametrize("source", [3, 2.5, b"a.png", None, [1, 2], {"a": 1}, object()])
+@pytest.mark.parametrize("source", [3, 2.5, None, [1, 2], {"a": 1}, object()])
 def test_something_else(source: object) -> None:
     kind = type(source).__name__
-    with pytest.raises(
-        ImpastoError, match=f"^content: {kind} is no picture; give a path, a PIL image, a tensor or an array$"
-    ):
+    what = "give a path, bytes, an open file, a PIL image, a tensor or an array"
+    with pytest.raises(ImpastoError, match=f"^content: {kind} is no picture; {what}$"):
         load_image(source, role="content")  # type: ignore[arg-type]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -19,17 +20,19 @@ from torch.nn import functional as F
 
 from impasto import gallery
 from impasto.errors import ImpastoError
+from impasto.files import tiff
 from impasto.files.atomic import write_atomically
-from impasto.files.decoding import check_size, decode_file, decode_pil, guarded, open_file, open_image
-from impasto.files.encoding import FORMATS, LARGEST_SIDE, embedded_text, encode
+from impasto.files.decoding import decode_file, decode_pil
+from impasto.files.encoding import FORMATS, KEYWORD, LARGEST_SIDE, embedded_text, encode
 from impasto.files.hashing import stream_sha256
+from impasto.files.opening import check_size, guarded, open_file, open_image
 from impasto.settings import Settings
 
 #: The most pixels that are decoded by default.
 MAX_PIXELS = Settings.max_pixels
 
 #: What a picture may be given as.
-Source = str | os.PathLike[str] | Image.Image | Tensor | NDArray[Any]
+Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | Tensor | NDArray[Any]
 
 _STRIP = 256  # Rows that are rounded at a time.
 _ROUNDING = 2.5 / 255  # How far the channels of a gray pixel of a JPEG are from each other.
@@ -46,6 +49,7 @@ class Picture:
         name: the path, or ``gallery:NAME``, as the user gave it; "" for a PIL image or a tensor.
         sha256: of the file's bytes; of the pixels where there was no file.
         notices: plain lines worth telling.
+        credit: artist and copyright, by EXIF's numbers, where the file tells them.
     """
 
     tensor: Tensor
@@ -53,6 +57,7 @@ class Picture:
     name: str
     sha256: str
     notices: tuple[str, ...] = ()
+    credit: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def planes(self) -> Tensor:
@@ -80,20 +85,21 @@ def split_alpha(planes: Tensor) -> tuple[Tensor, Tensor | None]:
 
 def listed(styles: Source | Sequence[Source]) -> list[Source]:
     """One painting or several, as a list."""
-    alone = isinstance(styles, str | os.PathLike | Image.Image | Tensor | np.ndarray)
+    alone = isinstance(styles, str | bytes | os.PathLike | Image.Image | Tensor | np.ndarray) or hasattr(styles, "read")
     return [styles] if alone else list(styles)  # type: ignore[list-item, arg-type]
 
 
 def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "image") -> Picture:
     """Read a picture.
 
-    Files may be JPEG, PNG, WebP or TIFF in any bit depth and color mode, or GIF, BMP, JPEG 2000, AVIF, PSD, PPM, ICO
-    and TGA. EXIF's orientation is applied and an embedded color profile is converted to sRGB. The first frame of an
-    animation is taken and a broken color profile is ignored, both with a notice.
+    Files may be JPEG, PNG, WebP or TIFF in any bit depth and color mode, or GIF, BMP, JPEG 2000, AVIF, PSD, PPM, ICO,
+    QOI and TGA, with the extras ``heif`` and ``jxl`` HEIC and JPEG XL. EXIF's orientation is applied and an embedded
+    color profile is converted to sRGB. The first frame of an animation is taken and a broken color profile is ignored,
+    both with a notice.
 
     Args:
-        source: a path, ``gallery:NAME``, a PIL image, a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], or an
-            array (H, W, 3) of floats in [0, 1] or of uint8.
+        source: a path, ``gallery:NAME``, the bytes of a file or an open one, a PIL image, a tensor (3, H, W) or
+            (1, 3, H, W) of floats in [0, 1], or an array (H, W, 3) of floats in [0, 1] or of uint8.
         max_pixels: the most pixels to decode; held against the header before anything is decoded.
         role: what to call the picture in messages: content, style, ...
 
@@ -114,13 +120,17 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
         label = f"{role} {name}"
         with open_file(gallery.resolve(name), label) as file:
             pixels, sha256 = decode_file(file, label, max_pixels), stream_sha256(file)
+    elif isinstance(source, bytes) or hasattr(source, "read"):
+        file = _whole(source, role)
+        pixels, sha256 = decode_file(file, role, max_pixels), stream_sha256(file)
     else:
         kind = type(source).__name__
-        raise ImpastoError(f"{role}: {kind} is no picture; give a path, a PIL image, a tensor or an array")
+        what = "give a path, bytes, an open file, a PIL image, a tensor or an array"
+        raise ImpastoError(f"{role}: {kind} is no picture; {what}")
     tensor = torch.from_numpy(pixels.color)[None]
     alpha = None if pixels.alpha is None else torch.from_numpy(pixels.alpha)[None]
     notices = tuple(f"{label}: {notice}" for notice in pixels.notices)
-    return Picture(tensor, alpha, name, sha256 or _hash_pixels(tensor, alpha), notices)
+    return Picture(tensor, alpha, name, sha256 or _hash_pixels(tensor, alpha), notices, pixels.credit)
 
 
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
@@ -206,8 +216,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     label = os.fspath(path)
     with open_file(gallery.resolve(path), label) as file, guarded(label):
-        image = open_image(file, label)
-        return (0, 0) if image is None else image.size
+        page = tiff.first_page(file, label, lambda size: None)
+        if page is not None:
+            return page.imagewidth, page.imagelength
+        return open_image(file, label, math.inf).image.size
 
 
 def read_recipe_text(path: str | Path) -> str | None:
@@ -218,8 +230,7 @@ def read_recipe_text(path: str | Path) -> str | None:
     """
     label = os.fspath(path)
     with open_file(Path(path), label) as file, guarded(label):
-        image = open_image(file, label)
-        return None if image is None else embedded_text(image, MAX_PIXELS)
+        return embedded_text(open_image(file, label, math.inf, KEYWORD.encode()).image, MAX_PIXELS)
 
 
 def fit_size(height: int, width: int, longest: int, max_pixels: int | None = None) -> tuple[int, int]:
@@ -246,6 +257,22 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     return F.interpolate(image, size=tuple(size), mode="bicubic", align_corners=False, antialias=True).clamp_(0, 1)
+
+
+def _whole(source: bytes | IO[bytes], label: str) -> IO[bytes]:
+    """All of a file that was given as bytes, or open, from where it stands."""
+    if isinstance(source, bytes):
+        data: object = source
+    else:
+        try:
+            data = source.read()
+        except (OSError, ValueError) as error:
+            raise ImpastoError(f"{label}: the file cannot be read ({error}); open it anew") from error
+    if not isinstance(data, bytes):
+        raise ImpastoError(f"{label}: the file gives {type(data).__name__}; open it with 'rb'")
+    if not data:
+        raise ImpastoError(f"{label}: is empty (0 bytes); copy or export it again")
+    return io.BytesIO(data)
 
 
 def _from_array(array: NDArray[Any], label: str) -> Tensor:

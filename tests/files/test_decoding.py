@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from impasto.errors import ImpastoError
-from impasto.files import decoding, formats
+from impasto.files import formats
 from impasto.files.formats import FORMATS
 from impasto.files.srgb import srgb_profile
 from impasto.images import Picture, load_image
@@ -453,7 +454,7 @@ def test_avif(read) -> None:
 
 def test_avif_without_a_decoder(read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "_AVIF", ())
-    monkeypatch.setattr(decoding, "FORMATS", ("PNG",))
+    monkeypatch.setattr(formats, "FORMATS", ("PNG",))
     with pytest.raises(ImpastoError, match=r"picture.any: is an AVIF file, which this Pillow does not read; update"):
         read(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(100))
 
@@ -486,7 +487,7 @@ def test_an_icon_larger_than_it_says(read) -> None:
         read(struct.pack("<HHH", 0, 1, 1) + entry + inside)
 
 
-@pytest.mark.parametrize(("number", "name"), [(34887, "LERC"), (34712, "JPEG2000"), (5, "LZW")])
+@pytest.mark.parametrize(("number", "name"), [(34887, "LERC"), (34712, "JPEG2000")])
 def test_compression_that_nothing_here_unpacks(read, number: int, name: str) -> None:
     tags = {"t258": [16, 16], "t259": [number], "t262": [1], "t277": [2], "t278": [24], "t338": [2]}
     with pytest.raises(ImpastoError) as caught:
@@ -578,8 +579,7 @@ def test_png_in_colors_that_are_not_converted(read, extra: bytes, said: str) -> 
 
 def test_what_keeps_8_of_16_bits_says_so(read) -> None:
     inks = tiff(DEEP, photometric="separated")
-    premultiplied = tiff(DEEP, photometric="rgb", extrasamples=["assocalpha"])
-    for data in (inks, premultiplied, b"P6\n20 24\n65535\n" + DEEP[..., :3].astype(">u2").tobytes()):
+    for data in (inks, b"P6\n20 24\n65535\n" + DEEP[..., :3].astype(">u2").tobytes()):
         (notice,) = read(data).notices
         assert notice.endswith("picture.any: holds more than 8 bits a channel, of which the upper 8 are used")
 
@@ -811,13 +811,9 @@ def test_not_an_image(read, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("start", "name"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC file"),
-        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "a HEIC file"),
         (b"\0\0\0\x18ftypisom\0\0\2\0isommp42", "a video"),
         (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1webm", "a video"),
         (b"RIFF\0\0\0\0AVI LIST", "a video"),
-        (b"\xff\x0a\xfa\x1f", "a JPEG XL file"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL file"),
         (b"%PDF-1.7\n", "a PDF file"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG file"),
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- drawn -->\n<svg width='3'/>", "an SVG file"),
@@ -1033,9 +1029,11 @@ def test_deflate_bomb_in_a_tiff(read) -> None:
     bomb = zlib.compress(bytes(50_000_000))
     data = bytearray(whole[:offset] + bomb + whole[offset + count :])
     data[at : at + 4] = struct.pack("<I", len(bomb))
-    with pytest.raises(ImpastoError, match="damaged") as caught:
-        read(bytes(data))
-    assert "unpacks to more" in str(caught.value.__cause__)
+    tracemalloc.start()
+    picture = read(bytes(data))
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+    assert [notice.split(": ")[1] for notice in picture.notices] == MAY
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])

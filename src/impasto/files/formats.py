@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from PIL import features
+import importlib
+from typing import IO, Any
+
+from PIL import Image, features
 
 # A Pillow before 11.3 does not know the word.
 _AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
 
 #: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed. TGA is last: it
 #: has no signature.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", *_AVIF, "PSD", "PPM", "ICO", "TGA")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", *_AVIF, "PSD", "PPM", "ICO", "QOI", "TGA")
 
 _JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
-_READ = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"8BPS", b"\0\0\1\0", *_JPEG_2000)
+_READ = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"8BPS", b"\0\0\1\0", b"qoif", *_JPEG_2000)
 
 #: How many of a file's first bytes tell.
 ENOUGH = 1024
@@ -26,8 +29,6 @@ CAMERA_RAW = "is a camera raw file; develop it first, for example to a TIFF or J
 # Files of Fujifilm, Panasonic and Olympus; those of most other cameras are TIFFs, or begin as one.
 _CAMERA_RAW = (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR")
 _STARTS = {
-    b"\xff\x0a": "a JPEG XL file",
-    b"\0\0\0\x0cJXL ": "a JPEG XL file",
     b"%PDF": "a PDF file",
     b"%!PS": "a PostScript file",
     b"\xc5\xd0\xd3\xc6": "a PostScript file",
@@ -40,6 +41,13 @@ _STARTS = {
     b"\0\0\x01\xb3": "a video",
     b"FLV": "a video",
 }
+#: How JPEG XL begins.
+JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+# Read where a package is there: the extra of impasto that brings it, its module and class.
+_EXTRAS = {
+    "a HEIC file": ("heif", "pillow_heif", "HeifImageFile"),
+    "a JPEG XL file": ("jxl", "pillow_jxl.JpegXLImagePlugin", "JXLImageFile"),
+}
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
@@ -49,9 +57,8 @@ def refusal(start: bytes) -> str | None:
     if start.startswith(_CAMERA_RAW) or (start[:2] == b"II" and start[8:10] == b"CR") or boxes.startswith(b"crx "):
         return CAMERA_RAW
     kind = next((name for first, name in _STARTS.items() if start.startswith(first)), None)
-    if boxes and b"avif" not in boxes and b"avis" not in boxes:
-        kind = "a HEIC file" if boxes.startswith(_HEIC) else "a video"
-    elif start[:4] == b"RIFF" and start[8:12] == b"AVI ":
+    video = boxes and not boxes.startswith(_HEIC) and b"avif" not in boxes and b"avis" not in boxes
+    if video or (start[:4] == b"RIFF" and start[8:12] == b"AVI "):
         kind = "a video"
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html")):
@@ -59,6 +66,49 @@ def refusal(start: bytes) -> str | None:
     elif text.startswith(b"<") and b"<svg" in text:
         kind = "an SVG file"
     return kind and f"is {kind}, which impasto does not read; {CONVERT}"
+
+
+def extra_of(start: bytes) -> str | None:
+    """What a file that begins so is, if a package beside Pillow reads it."""
+    boxes = start[8 : int.from_bytes(start[:4], "big")] if start[4:8] == b"ftyp" else b""
+    if boxes.startswith(_HEIC) and b"avif" not in boxes and b"avis" not in boxes:
+        return "a HEIC file"
+    return "a JPEG XL file" if start.startswith(JPEG_XL) else None
+
+
+def open_extra(kind: str, file: IO[bytes]) -> Any:
+    """The header of such a file; None where the package is not there."""
+    _, module, name = _EXTRAS[kind]
+    try:
+        opener = getattr(importlib.import_module(module), name)
+    except ImportError:
+        return None
+    return opener(file)
+
+
+def missing_extra(kind: str) -> str:
+    """What to say where the package is not there."""
+    return f"is {kind}; install impasto[{_EXTRAS[kind][0]}] to read it, or {CONVERT}"
+
+
+def open_known(file: IO[bytes]) -> Any:
+    """The header of a file in one of :data:`FORMATS`, as a PIL image whose pixels are not decoded yet.
+
+    Not ``Image.open``, which holds every picture against a limit that belongs to the whole process.
+
+    Raises:
+        Exception: whatever the parsing runs into; SyntaxError where the format is none of them.
+    """
+    file.seek(0)
+    prefix = file.read(16)
+    for name in FORMATS:
+        if name not in Image.OPEN:
+            Image.init()
+        opener, accept = Image.OPEN[name]
+        if accept is None or accept(prefix) is True:
+            file.seek(0)
+            return opener(file, "")
+    raise SyntaxError("no format that is read")
 
 
 def unopened(start: bytes, error: Exception) -> str:
