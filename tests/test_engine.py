@@ -80,7 +80,7 @@ class TestARun:
         wanted = impasto.stylize(*files, **made.settings.given())
         wanted.save(tmp_path / "wanted.png")
         assert Path(saved.output).read_bytes() == (tmp_path / "wanted.png").read_bytes()
-        assert Recipe.from_file(saved.output) == wanted.recipe
+        assert Recipe.from_file(saved.output) == wanted.recipe.without_folders()
         last = wanted.losses[-1]
         assert saved == Saved(
             output=made.output,
@@ -117,7 +117,7 @@ class TestARun:
     def test_several_paintings(self, job: MakeJob, files: tuple[Path, Path]) -> None:
         made = job(styles=[str(files[1]), str(files[0])], size=64, steps=2, style_weights=[3, 1])
         assert run(made).settings["style_weights"] == [0.75, 0.25]
-        assert [style.name for style in Recipe.from_file(made.output).styles] == [str(files[1]), str(files[0])]
+        assert [style.name for style in Recipe.from_file(made.output).styles] == [files[1].name, files[0].name]
 
     def test_the_recipe_may_be_another(self, job: MakeJob) -> None:
         """As where a picture is made again: its inputs keep the names that they had."""

@@ -64,7 +64,7 @@ def run(
             raise Stopped from None
         raise
     painting = replace(painting, recipe=recorded(painting.recipe))
-    painting.save(job.output, depth=job.depth, force=job.force)
+    painting.save(job.output, depth=job.depth, force=job.force, quality=job.quality, recipe=not job.no_recipe)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     saved = _saved(job, painting)
@@ -112,7 +112,7 @@ def _check(job: Job, *, resume: bool) -> Path | None:
     longest = job.settings.size
     if not longest:
         with suppress(ImpastoError):  # Told when the photograph is read.
-            longest = max(image_size(job.content))
+            longest = max(image_size(job.content, job.settings.max_pixels))
     check_output_path(job.output, force=job.force, depth=job.depth, longest=longest)
     if job.settings.method == "instant":
         if resume:

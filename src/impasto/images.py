@@ -24,6 +24,7 @@ from impasto.files import tiff
 from impasto.files.atomic import write_atomically
 from impasto.files.decoding import decode_file, decode_pil
 from impasto.files.encoding import FORMATS, KEYWORD, LARGEST_SIDE, embedded_text, encode
+from impasto.files.formats import AVIF
 from impasto.files.hashing import stream_sha256
 from impasto.files.opening import check_size, guarded, open_file, open_image
 from impasto.settings import Settings
@@ -145,7 +146,7 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
 
 
 def save_image(
-    path: str | os.PathLike[str],
+    target: str | os.PathLike[str] | IO[bytes],
     image: Tensor,
     *,
     alpha: Tensor | None = None,
@@ -153,31 +154,45 @@ def save_image(
     recipe: str | None = None,
     force: bool = False,
     quality: int = 95,
+    kind: str | None = None,
+    credit: Mapping[int, str] | None = None,
 ) -> None:
     """Write a picture file, all of it or nothing; the same arguments give the same bytes.
 
     JPEG (4:4:4) has no alpha channel: the picture is flattened onto white.
 
     Args:
-        path: ends in .png, .jpg, .jpeg, .webp, .tif or .tiff, which says the format.
+        target: a path that ends in .png, .jpg, .jpeg, .webp, .tif, .tiff or .avif, which says the format, or a file
+            that is open for writing bytes.
         image: (1, 3, H, W) or (3, H, W), sRGB in [0, 1].
         alpha: (1, 1, H, W) in [0, 1].
         depth: bits a channel: 8, or 16 for PNG and TIFF.
         recipe: text to embed, see ``read_recipe_text``.
         force: replace an existing file.
-        quality: of JPEG and WebP, 1 to 100.
+        quality: of JPEG, WebP and AVIF, 1 to 100.
+        kind: of an open file: png, jpeg, webp, tiff or avif; by default what the ending of its name says, or png.
+        credit: artist and copyright to embed, by EXIF's numbers.
 
     Raises:
         ImpastoError: as ``check_output_path`` and ``to_pil``, or the file cannot be written.
     """
-    check_output_path(path, force=force, depth=depth, longest=max(image.shape[-2:]))
-    kind = FORMATS[Path(path).suffix.lower()]
+    path, longest = (target, max(image.shape[-2:])) if isinstance(target, str | os.PathLike) else (None, 0)
+    if path is not None:
+        check_output_path(path, force=force, depth=depth, longest=longest)
+        kind = FORMATS[Path(path).suffix.lower()]
+    else:
+        name = getattr(target, "name", "")
+        kind = kind or FORMATS.get(Path(name).suffix.lower() if isinstance(name, str) else "", "png")
+        _check_kind("the open file", kind, depth, max(image.shape[-2:]))
     if not 1 <= quality <= 100:
         raise ImpastoError(f"quality: {quality} is not between 1 and 100")
     if kind == "jpeg" and alpha is not None:
         image, alpha = image * alpha + (1 - alpha), None
-    samples = _quantized(image, alpha, depth)
-    write_atomically(Path(path), encode(samples, kind, recipe, quality))
+    data = encode(_quantized(image, alpha, depth), kind, recipe, quality, credit)
+    if path is not None:
+        write_atomically(Path(path), data)
+    else:
+        target.write(data)  # type: ignore[union-attr]
 
 
 def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, longest: int = 0) -> None:
@@ -193,13 +208,7 @@ def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, 
         raise ImpastoError(f"{path}: is a folder; give a file name, such as {path / 'painting.png'}")
     if kind is None:
         raise ImpastoError(f"{path}: '{path.suffix}' is not supported; end the name in one of {', '.join(FORMATS)}")
-    if depth not in (8, 16):
-        raise ImpastoError(f"depth: {depth} bits are not supported; take 8 or 16")
-    if depth == 16 and kind not in ("png", "tiff"):
-        raise ImpastoError(f"{path}: {kind} has no 16 bits a channel; save it as .png or .tiff")
-    most = LARGEST_SIDE.get(kind, longest)
-    if longest > most:
-        raise ImpastoError(f"{path}: {kind} has at most {most} pixels a side; save it as .png or .tiff")
+    _check_kind(path, kind, depth, longest)
     if not path.parent.is_dir():
         raise ImpastoError(f"{path}: the folder {path.parent} does not exist; make it first")
     if not os.access(path.parent, os.W_OK):
@@ -208,18 +217,32 @@ def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, 
         raise ImpastoError(f"{path}: exists already; give `force` to replace it")
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def _check_kind(name: object, kind: str, depth: int, longest: int) -> None:
+    if kind not in FORMATS.values():
+        raise ImpastoError(f"{kind!r} is unknown; give one of {', '.join(dict.fromkeys(FORMATS.values()))}", "kind")
+    if kind == "avif" and not AVIF:
+        raise ImpastoError(f"{name}: this Pillow writes no AVIF; update it, or save the picture as .png")
+    if depth not in (8, 16):
+        raise ImpastoError(f"depth: {depth} bits are not supported; take 8 or 16")
+    if depth == 16 and kind not in ("png", "tiff"):
+        raise ImpastoError(f"{name}: {kind} has no 16 bits a channel; save it as .png or .tiff")
+    most = LARGEST_SIDE.get(kind, longest)
+    if longest > most:
+        raise ImpastoError(f"{name}: {kind} has at most {most} pixels a side; save it as .png or .tiff")
+
+
+def image_size(path: str | Path, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
     """Width and height of a picture file, or ``gallery:NAME``, from its header.
 
     Raises:
-        ImpastoError: the file is missing or no image.
+        ImpastoError: the file is missing, no image, or has more than ``max_pixels``.
     """
     label = os.fspath(path)
     with open_file(gallery.resolve(path), label) as file, guarded(label):
         page = tiff.first_page(file, label, lambda size: None)
         if page is not None:
             return page.imagewidth, page.imagelength
-        return open_image(file, label, math.inf).image.size
+        return open_image(file, label, max_pixels).image.size
 
 
 def read_recipe_text(path: str | Path) -> str | None:
@@ -230,7 +253,9 @@ def read_recipe_text(path: str | Path) -> str | None:
     """
     label = os.fspath(path)
     with open_file(Path(path), label) as file, guarded(label):
-        return embedded_text(open_image(file, label, math.inf, KEYWORD.encode()).image, MAX_PIXELS)
+        return embedded_text(
+            open_image(file, label, math.inf, keyword=KEYWORD.encode(), extras=False).image, MAX_PIXELS
+        )
 
 
 def fit_size(height: int, width: int, longest: int, max_pixels: int | None = None) -> tuple[int, int]:

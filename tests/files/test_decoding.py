@@ -453,7 +453,7 @@ def test_avif(read) -> None:
 
 
 def test_avif_without_a_decoder(read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "_AVIF", ())
+    monkeypatch.setattr(formats, "AVIF", ())
     monkeypatch.setattr(formats, "FORMATS", ("PNG",))
     with pytest.raises(ImpastoError, match=r"picture.any: is an AVIF file, which this Pillow does not read; update"):
         read(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(100))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import IO
 
@@ -63,6 +64,23 @@ def jxl_size(start: bytes) -> tuple[int, int] | None:
         return side(), height
     wide, high = _RATIOS[ratio]
     return height * wide // high, height
+
+
+def ends_in_zeros(file: IO[bytes], size: tuple[int, int]) -> bool:
+    """Whether the pixels of a WebP end in more zeros than any encoder writes, which decoders pass over.
+
+    Zeros are what black or blank squares of 16 x 16 pixels are made of: about a byte for every 40 of them.
+    """
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", head)
+        if name in (b"VP8 ", b"VP8L"):
+            most = 64 + size[0] * size[1] // (256 * 8)
+            file.seek(max(0, length - most), io.SEEK_CUR)
+            end = file.read(min(length, most))
+            return length > most and not any(end)
+        file.seek(length + (length & 1) if name != b"ANMF" else 16, io.SEEK_CUR)
+    return False
 
 
 def read_cicp(start: bytes) -> bytes:

@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 
 from impasto.errors import ImpastoError
 from impasto.files import boxes, jpeg, png, tiff
+from impasto.files.formats import DAMAGED, DEEP
 from impasto.files.opening import Opened, check_size, guarded, open_image
 from impasto.files.srgb import ARTIST, COPYRIGHT, Array, Pixels, Samples, as_orientation, in_blocks, to_pixels, to_unit
 
@@ -20,7 +21,6 @@ _ORIENTATION = 274
 _LARGEST_EXIF = 131072  # bytes; a block may be as long as its file, and every entry of it point to all of it
 # How far Pillow scales the samples of a PNG in gray, but not the transparent one of its tRNS chunk.
 _SCALED = {"L;2": 85, "L;4": 17}
-_DEEP = "holds more than 8 bits a channel, of which the upper 8 are used"
 
 
 def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
@@ -67,6 +67,7 @@ def _read_as_meant(opened: Opened, label: str, notices: list[str]) -> Samples:
     if opened.file and image.format not in ("MPO", "PSD", "HEIF") and getattr(image, "is_animated", False):
         pages, frames = "holds several pages; the first is used", "is animated; the first frame is used"
         notices.append(pages if image.format == "TIFF" else frames)
+    zeros = opened.file and image.format == "WEBP" and boxes.ends_in_zeros(opened.file, image.size)
     samples = _read(opened, label, notices)
     tags = opened.exif
     samples.orientation = as_orientation(tags.get(_ORIENTATION))
@@ -74,8 +75,8 @@ def _read_as_meant(opened: Opened, label: str, notices: list[str]) -> Samples:
     if image.format in ("PNG", "AVIF", "HEIF"):
         samples.gamma, notice = png.gamma_and_notice(image.info, opened.cicp)
         notices += [notice] if notice else []
-    if opened.jpeg and jpeg.ends_early(*opened.jpeg):
-        notices.append("parts of it may be damaged")
+    if opened.broken or (opened.jpeg and jpeg.ends_early(*opened.jpeg)) or zeros:
+        notices.append(DAMAGED)
     return samples
 
 
@@ -83,7 +84,7 @@ def _read(opened: Opened, label: str, notices: list[str]) -> Samples:
     """Load an image, whatever its mode; not its orientation. One that came from a file of ours is closed."""
     image, layout = opened.image, _layout(opened.image)
     if opened.file and boxes.bits_of(image, opened.start) > 8 and not image.mode.startswith("I"):
-        notices.append(_DEEP)
+        notices.append(DEEP)
     _load(image, label)
     opened.exif = _exif(opened)
     key, fine = image.info.get("transparency"), _deep_gray(image, label)

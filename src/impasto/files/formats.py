@@ -8,14 +8,14 @@ from typing import IO, Any
 from PIL import Image, features
 
 # A Pillow before 11.3 does not know the word.
-_AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
+AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
 
 #: What is tried on a file. Pillow knows more formats; some start other programs, and none is needed. TGA is last: it
 #: has no signature.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", *_AVIF, "PSD", "PPM", "ICO", "QOI", "TGA")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", *AVIF, "PSD", "PPM", "ICO", "QOI", "TGA")
 
 _JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
-_READ = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"8BPS", b"\0\0\1\0", b"qoif", *_JPEG_2000)
+_READ = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"8BPS", b"\0\0\1\0", b"qoif", b"II*\0", b"MM\0*", *_JPEG_2000)
 
 #: How many of a file's first bytes tell.
 ENOUGH = 1024
@@ -25,6 +25,9 @@ CONVERT = "convert it to JPEG, PNG, WebP or TIFF"
 
 #: What is said of the files of cameras.
 CAMERA_RAW = "is a camera raw file; develop it first, for example to a TIFF or JPEG"
+
+#: What is told of a picture whose decoder has made up pixels, and of one that is not used to its last bit.
+DAMAGED, DEEP = "parts of it may be damaged", "holds more than 8 bits a channel, of which the upper 8 are used"
 
 # Files of Fujifilm, Panasonic and Olympus; those of most other cameras are TIFFs, or begin as one.
 _CAMERA_RAW = (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR")
@@ -118,7 +121,7 @@ def unopened(start: bytes, error: Exception) -> str:
         return "is a BMP of an unusual kind; save it as PNG or TIFF"
     if start[:4] == b"8BPS" and start[22:24] in (b"\0\x10", b"\0\x20"):
         return "is a PSD with 16 or 32 bits a channel; save it as TIFF, or with 8"
-    if boxes and not _AVIF:
+    if boxes and not AVIF:
         return f"is an AVIF file, which this Pillow does not read; update Pillow, or {CONVERT}"
     if bmp or boxes or (start[:4] == b"RIFF" and start[8:12] == b"WEBP") or start.startswith(_READ):
         return "is damaged or cut short; copy or export it again"

@@ -18,7 +18,7 @@ from PIL import Image
 
 from impasto.errors import ImpastoError
 from impasto.files import boxes, jpeg, png, tiff
-from impasto.files.formats import ENOUGH, extra_of, missing_extra, open_extra, open_known, refusal, unopened
+from impasto.files.formats import CONVERT, ENOUGH, extra_of, missing_extra, open_extra, open_known, refusal, unopened
 
 # Both log what is wrong in a file, and logging prints that to stderr where nobody has set it up.
 for _library in ("PIL", "tifffile"):
@@ -38,6 +38,7 @@ class Opened:
         image: as Pillow has it.
         file: for a second look at its bytes; None where a program gave the image.
         start: its first bytes.
+        broken: whether a PNG's pixels do not have their checksum.
         damaged: names of the chunks of a PNG that are damaged but not needed.
         cicp: primaries, curve and matrix by ITU-T H.273, and whether the range is full: a byte each, or nothing.
         jpeg: all of a JPEG's bytes, and their markers.
@@ -47,6 +48,7 @@ class Opened:
     image: Image.Image
     file: IO[bytes] | None = None
     start: bytes = b""
+    broken: bool = False
     damaged: tuple[str, ...] = ()
     cicp: bytes = b""
     jpeg: tuple[bytes, jpeg.Markers] | None = None
@@ -94,8 +96,8 @@ def check_size(size: tuple[int, int], label: str, max_pixels: float, smallest: i
         raise ImpastoError(f"{label}: is only {width} x {height} pixels; give a picture of at least 2 x 2")
 
 
-def open_image(file: IO[bytes], label: str, max_pixels: float, keyword: bytes = b"") -> Opened:
-    """Read the header. Texts of a PNG under ``keyword`` are kept.
+def open_image(file: IO[bytes], label: str, max_pixels: float, *, keyword: bytes = b"", extras: bool = True) -> Opened:
+    """Read the header. Texts of a PNG under ``keyword`` are kept; ``extras`` are formats beyond Pillow's.
 
     Raises:
         ImpastoError: not an image that impasto reads, its header is damaged, or it tells of more than ``max_pixels``.
@@ -109,7 +111,8 @@ def open_image(file: IO[bytes], label: str, max_pixels: float, keyword: bytes = 
         _look_at_jpeg(opened, label)
     elif start.startswith(b"\x89PNG"):
         chunks = png.read_chunks(file, keyword)
-        opened.file, opened.damaged, opened.cicp = chunks.file, tuple(chunks.damaged), chunks.cicp
+        opened.file, opened.broken = chunks.file, chunks.broken
+        opened.damaged, opened.cicp = tuple(chunks.damaged), chunks.cicp
     else:
         opened.cicp = boxes.read_cicp(start)
     # The plugins of these two decode as they open.
@@ -118,6 +121,8 @@ def open_image(file: IO[bytes], label: str, max_pixels: float, keyword: bytes = 
     if (size := boxes.jxl_size(start)) is not None:
         check_size(size, label, max_pixels)
     kind = extra_of(start)
+    if kind and not extras:
+        raise ImpastoError(f"{label}: is {kind}; {CONVERT}")
     try:
         assert opened.file is not None
         opened.file.seek(0)

@@ -21,6 +21,7 @@ _BT709, _NEAR_SRGB, _LINEAR, _HDR = 1, (1, 6, 13, 14, 15), 8, {16: "PQ", 18: "HL
 #: Layouts in color, or gray and alpha, of which Pillow keeps the upper 8 bits.
 SIXTEEN_BITS = ("RGB;16B", "RGBA;16B", "LA;16B")
 _TEXTS, _LONG_TEXT = ("tEXt", "zTXt", "iTXt"), 65536
+_PART = 1 << 20  # bytes read at a time
 
 
 @dataclass
@@ -30,11 +31,13 @@ class Chunks:
     Attributes:
         file: for Pillow: the file itself, or a copy without those ancillary chunks that it would refuse, be it for a
             checksum or a long text.
-        damaged: names of those whose checksum is wrong.
+        broken: whether the checksum of a chunk of the pixels is wrong.
+        damaged: names of the others whose checksum is wrong.
         cicp: what the cICP chunk holds, which Pillow does not tell.
     """
 
     file: IO[bytes]
+    broken: bool = False
     damaged: list[str] = field(default_factory=list)
     cicp: bytes = b""
 
@@ -46,16 +49,16 @@ def read_chunks(file: IO[bytes], keyword: bytes = b"") -> Chunks:
     if file.read(8) == _SIGNATURE:
         while len(head := file.read(8)) == 8:
             length, code = struct.unpack(">I4s", head)
-            if not code[0] & 32:  # a capital: it takes part in the pixels
-                file.seek(length + 4, io.SEEK_CUR)
+            name, needed = code.decode("ascii", "replace"), not code[0] & 32  # a capital: it takes part in the pixels
+            body, wrong = _read_chunk(file, code, length, keep=not needed)
+            if needed:
+                found.broken |= wrong
                 continue
-            body, name = file.read(length + 4), code.decode("ascii", "replace")
-            bad = len(body) == length + 4 and zlib.crc32(code + body[:-4]) != int.from_bytes(body[-4:], "big")
-            found.damaged += [name] if bad else []
-            if name == "cICP" and not bad:
-                found.cicp = body[:-4]
+            found.damaged += [name] if wrong else []
+            if name == "cICP" and not wrong:
+                found.cicp = body
             ours = keyword and body.startswith(keyword + b"\0")
-            if bad or (name in _TEXTS and not ours and (length > _LONG_TEXT or name != "tEXt")):
+            if wrong or (name in _TEXTS and not ours and (length > _LONG_TEXT or name != "tEXt")):
                 kept.append((start, file.tell() - length - 12))
                 start = file.tell()
     file.seek(0)
@@ -63,6 +66,16 @@ def read_chunks(file: IO[bytes], keyword: bytes = b"") -> Chunks:
         data = file.read()
         found.file = io.BytesIO(b"".join(data[a:b] for a, b in [*kept, (start, len(data))]))
     return found
+
+
+def _read_chunk(file: IO[bytes], code: bytes, length: int, *, keep: bool) -> tuple[bytes, bool]:
+    """What a chunk holds, if it is to be kept, and whether its checksum is wrong; that of one cut short is not."""
+    body, checksum, left = [], zlib.crc32(code), length
+    while left and (part := file.read(min(left, _PART))):
+        checksum, left = zlib.crc32(part, checksum), left - len(part)
+        body += [part] if keep else []
+    stored = file.read(4)
+    return b"".join(body), len(stored) == 4 and checksum != int.from_bytes(stored, "big")
 
 
 def read_16_bit(image: Image.Image, layout: str, file: IO[bytes]) -> Array:

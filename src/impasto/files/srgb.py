@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,6 +149,9 @@ def _credit(tags: Mapping[int, Any]) -> dict[int, str]:
     for number in (ARTIST, COPYRIGHT):
         value = tags.get(number)
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if isinstance(text, str):
+            with suppress(UnicodeError):  # Pillow takes UTF-8 for Latin-1
+                text = text.encode("latin-1").decode()
         if isinstance(text, str) and (plain := "".join(filter(str.isprintable, text)).strip()):
             found[number] = plain[:_LONGEST_CREDIT]
     return found

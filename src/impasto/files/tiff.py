@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from impasto.errors import ImpastoError
-from impasto.files.formats import CAMERA_RAW
+from impasto.files.formats import CAMERA_RAW, DAMAGED, DEEP
 from impasto.files.srgb import ROWS, Array, Samples, as_orientation, to_unit
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -254,8 +254,8 @@ class _Reader:
         compression, most = int(self.page.compression), self.rows * size
         if compression in _DEFLATE and self.page.fillorder != 2:
             whole = _inflated(data, most)
-            if whole is None and "parts of it may be damaged" not in self.notices:
-                self.notices.append("parts of it may be damaged")
+            if whole is None and DAMAGED not in self.notices:
+                self.notices.append(DAMAGED)
             if whole is not None and len(whole) >= rows * size:
                 return np.frombuffer(whole, np.uint8, rows * size)
         if compression == _UNCOMPRESSED:
@@ -273,9 +273,8 @@ class _Reader:
         """Rows as they lie in the file, as colors and alpha: uint8, or float32 in [0, 1]."""
         photometric, alpha = int(self.page.photometric), self.alpha
         if self.mode in ("CMYK", "LAB") and self.bits == 16:
-            notice = "holds more than 8 bits a channel, of which the upper 8 are used"
-            if notice not in self.notices:
-                self.notices.append(notice)
+            if DEEP not in self.notices:
+                self.notices.append(DEEP)
             rows = (rows >> 8).astype(np.uint8)
         opacity = None if alpha is None else rows[..., alpha : alpha + 1]
         colors = rows[..., : self.colors]
