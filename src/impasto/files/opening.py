@@ -143,9 +143,11 @@ def _look_at_jpeg(opened: Opened, label: str) -> None:
     data = opened.file.read()
     markers = jpeg.read_markers(data)
     jpeg.refuse_unread(markers, label)
-    opened.jpeg = data, markers
     if markers.more_exif:
-        opened.file = io.BytesIO(jpeg.without(data, markers.more_exif))
+        data = jpeg.without(data, markers.more_exif)
+        markers = jpeg.read_markers(data)
+        opened.file = io.BytesIO(data)
+    opened.jpeg = data, markers
 
 
 @contextmanager

@@ -253,10 +253,10 @@ class _Reader:
         """The bytes of so many rows, ``size`` each, of a segment."""
         compression, most = int(self.page.compression), self.rows * size
         if compression in _DEFLATE and self.page.fillorder != 2:
-            whole = _inflated(data, most)
-            if whole is None and DAMAGED not in self.notices:
+            whole, sound = _inflated(data, most)
+            if not sound and DAMAGED not in self.notices:
                 self.notices.append(DAMAGED)
-            if whole is not None and len(whole) >= rows * size:
+            if len(whole) >= rows * size:
                 return np.frombuffer(whole, np.uint8, rows * size)
         if compression == _UNCOMPRESSED:
             stored = np.frombuffer(data, np.uint8, rows * size)
@@ -280,30 +280,31 @@ class _Reader:
         colors = rows[..., : self.colors]
         if photometric == _PALETTE:
             colors = _colors_of(self.page.tags.valueof(_COLOR_MAP), self.bits)[colors[..., 0]]
-            if opacity is not None and self.bits < 8:
+            if opacity is not None and self.packed:
                 opacity = np.rint(opacity * np.float32(255 / (2**self.bits - 1))).astype(np.uint8)
         if photometric == _ICC_LAB:  # without the signs of CIE's
             colors = colors ^ np.array([0, 128, 128], np.uint8)
-        if colors.dtype != np.uint8 or self.packed or self.premultiplied:
-            colors = to_unit(colors, self.label, (colors.dtype != np.uint8 and self.bits) or 8)
+        plain = self.mode == "L" or photometric == _RGB
+        if plain and (self.packed or self.bits != 8 or self.premultiplied):
+            colors = to_unit(colors, self.label, self.bits)
             opacity = None if opacity is None else to_unit(opacity, self.label, self.bits)
         if photometric == _WHITE_IS_ZERO:
             colors = (255 if colors.dtype == np.uint8 else 1) - colors
         if opacity is None:
             return colors
-        if self.premultiplied and self.mode in ("L", "RGB"):
+        if plain and self.premultiplied:
             colors = np.clip(colors / np.maximum(opacity, 1e-6), 0, 1)
         return np.concatenate([colors, opacity], axis=2)
 
 
-def _inflated(data: bytes, most: int) -> bytes | None:
-    """Deflated data; None where they go wrong, are cut short, or unpack to more than ``most`` bytes."""
+def _inflated(data: bytes, most: int) -> tuple[bytes, bool]:
+    """Deflated data, and whether they are whole and unpack to no more than ``most`` bytes; nothing of broken ones."""
     inflate = zlib.decompressobj()
     try:
         whole = inflate.decompress(data, most + 1)
     except zlib.error:
-        return None
-    return whole if inflate.eof and len(whole) <= most else None
+        return b"", False
+    return whole, inflate.eof and len(whole) <= most
 
 
 def _by_libtiff(data: bytes, compression: int, fill_order: int, size: tuple[int, int]) -> Array:
