@@ -84,6 +84,8 @@ def _read(opened: Opened, label: str, notices: list[str]) -> Samples:
     """Load an image, whatever its mode; not its orientation. One that came from a file of ours is closed."""
     image, layout = opened.image, _layout(opened.image)
     if opened.file and boxes.bits_of(image, opened.start) > 8 and not image.mode.startswith("I"):
+        if image.format == "JPEG2000":  # Pillow makes black of its white
+            raise ImpastoError(f"{label}: is a JPEG 2000 in color with more than 8 bits a channel; save it as TIFF")
         notices.append(DEEP)
     _load(image, label)
     opened.exif = _exif(opened)

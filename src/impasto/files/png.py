@@ -16,8 +16,9 @@ from impasto.files.srgb import Array
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SRGB_GAMMA = 1 / 2.2
 _SRGB_CHROMATICITIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
-# Of cICP, by ITU-T H.273: BT.709's primaries, which are sRGB's; curves close to sRGB's; no curve; those of HDR.
-_BT709, _NEAR_SRGB, _LINEAR, _HDR = 1, (1, 6, 13, 14, 15), 8, {16: "PQ", 18: "HLG"}
+# Of cICP, by ITU-T H.273: BT.709's primaries, which are sRGB's; what is not told; curves close to sRGB's; no curve;
+# those of HDR.
+_BT709, _UNKNOWN, _NEAR_SRGB, _LINEAR, _HDR = 1, 2, (1, 6, 13, 14, 15), 8, {16: "PQ", 18: "HLG"}
 #: Layouts in color, or gray and alpha, of which Pillow keeps the upper 8 bits.
 SIXTEEN_BITS = ("RGB;16B", "RGBA;16B", "LA;16B")
 _TEXTS, _LONG_TEXT = ("tEXt", "zTXt", "iTXt"), 65536
@@ -109,7 +110,7 @@ def gamma_and_notice(info: dict[Any, Any], cicp: bytes) -> tuple[float, str | No
     if info.get("icc_profile"):
         return 0, None
     if len(cicp) == 4:
-        primaries, transfer = cicp[:2]
+        primaries, transfer = (_BT709 if code == _UNKNOWN else code for code in cicp[:2])
         if primaries == _BT709 and transfer in (*_NEAR_SRGB, _LINEAR):
             return float(transfer == _LINEAR), None
         said = f"is HDR ({_HDR[transfer]})" if transfer in _HDR else "has other primaries or another curve than sRGB"

@@ -42,6 +42,7 @@ _MODES = {
     _ICC_LAB: ("LAB", 3),
 }
 _SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _COLOR_MAP, _SUB_IFDS = 254, 258, 262, 274, 320, 330
+_YCBCR, _SUBSAMPLING = 6, 530
 _INK_SET, _EXTRA_SAMPLES, _ICC_PROFILE, _DNG_VERSION = 332, 338, 34675, 50706
 _ARTIST, _COPYRIGHT = 315, 33432
 _PREMULTIPLIED, _UNASSOCIATED = 1, 2
@@ -119,6 +120,9 @@ def read_page(page: Any, file: IO[bytes], label: str, notices: list[str]) -> Sam
     Raises:
         ImpastoError: a kind of TIFF that is not read.
     """
+    subsampled = page.photometric == _YCBCR and page.tags.valueof(_SUBSAMPLING, (2, 2)) != (1, 1)
+    if subsampled and page.compression == _UNCOMPRESSED:  # Pillow takes it for plain samples
+        raise unread(page, label)
     mode, colors = _MODES.get(int(page.photometric), ("", 0))
     if not mode or int(page.compression) not in (_UNCOMPRESSED, *_DEFLATE, *_BY_LIBTIFF):
         return None
