@@ -94,6 +94,25 @@ class TestARun:
         )
         assert saved.seconds > 0
 
+    def test_without_its_recipe(self, job: MakeJob, files: tuple[Path, Path], tmp_path: Path) -> None:
+        brief = {"size": 64, "steps": 1}
+        saved = run(job(**brief))
+        assert str(tmp_path).encode() not in Path(saved.output).read_bytes()
+        bare = replace(job(**brief), output=str(tmp_path / "bare.png"), no_recipe=True)
+        assert files[0].name.encode() not in Path(run(bare).output).read_bytes()
+        with pytest.raises(ImpastoError, match="carries no recipe"):
+            Recipe.from_file(bare.output)
+
+    def test_the_credit_of_the_photograph(self, job: MakeJob, files: tuple[Path, Path], tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif[33432] = "Jane"
+        exif.get_ifd(0x8825)[1] = "N"
+        with Image.open(files[0]) as photograph:
+            photograph.save(files[0], exif=exif.tobytes())
+        saved = run(job(size=64, steps=1))
+        with Image.open(saved.output) as painted:
+            assert dict(painted.getexif()) == {33432: "Jane"}
+
     def test_leaves_nothing_but_the_picture(self, job: MakeJob, tmp_path: Path) -> None:
         before = set(tmp_path.iterdir())
         run(job())

@@ -15,6 +15,7 @@ from impasto.errors import ImpastoError
 from impasto.files import boxes, jpeg, png, tiff
 from impasto.files.formats import DAMAGED, DEEP
 from impasto.files.opening import Opened, check_size, guarded, open_image
+from impasto.files.segments import lacks_codec
 from impasto.files.srgb import ARTIST, COPYRIGHT, Array, Pixels, Samples, as_orientation, in_blocks, to_pixels, to_unit
 
 _ORIENTATION = 274
@@ -127,7 +128,7 @@ def _load(image: Image.Image, label: str) -> None:
         image.load()
     except OSError as error:
         compression = image.info.get("compression")
-        if image.format == "TIFF" and compression in tiff.RARE and tiff.lacks_codec(compression):
+        if image.format == "TIFF" and compression in tiff.RARE and lacks_codec(compression):
             raise tiff.unread_compression(compression, label) from error
         raise
 

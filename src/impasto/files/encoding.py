@@ -195,9 +195,9 @@ def _extensions(segments: list[bytes]) -> list[bytes]:
 def _unpack(packet: bytes) -> str | None:
     """The recipe in an XMP packet, ours or one that another tool has written anew."""
     try:
-        # As text: in UTF-16 the next line would miss what it looks for.
         text = packet.strip(b"\0 \r\n\t").decode()
-        if "<!" in text:  # XMP has no document type, and so no entities that could grow.
+        # XMP has no document type, and so no entities that could grow; in UTF-16, which has zeros, it would be missed.
+        if "<!" in text or "\0" in text:
             return None
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError):

@@ -7,17 +7,23 @@ it. Strips and tiles are unpacked one by one, and no more than a segment's size 
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
 
 from impasto.errors import ImpastoError
 from impasto.files.formats import CAMERA_RAW, DAMAGED, DEEP
+from impasto.files.segments import (
+    REVERSED,
+    by_libtiff,
+    colors_of,
+    inflated,
+    lacks_codec,
+    undo_float_differences,
+    unpack_bits,
+)
 from impasto.files.srgb import ROWS, Array, Samples, as_orientation, to_unit
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -48,7 +54,6 @@ _ARTIST, _COPYRIGHT = 315, 33432
 _PREMULTIPLIED, _UNASSOCIATED = 1, 2
 _UNSIGNED, _FLOAT, _UNDEFINED = 1, 3, 4
 _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3
-_REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
 _MOST_SAMPLES = 16  # of a pixel
 _LARGEST_TILE = 4096  # a side, where the picture itself is smaller
 
@@ -103,15 +108,6 @@ def unread_compression(name: object, label: str) -> ImpastoError:
     """What to raise of a TIFF whose samples nothing here unpacks."""
     what = f"uses a compression that impasto does not read ({name})"
     return ImpastoError(f"{label}: {what}; save it uncompressed or with deflate")
-
-
-def lacks_codec(compression: object) -> bool:
-    """Whether Pillow's libtiff is built without this compression, by Pillow's name for it."""
-    try:
-        Image.new("RGB", (1, 1)).save(io.BytesIO(), "TIFF", compression=str(compression))
-    except OSError:
-        return True
-    return False
 
 
 def read_page(page: Any, file: IO[bytes], label: str, notices: list[str]) -> Samples | None:
@@ -245,10 +241,10 @@ class _Reader:
         data = self.file.read(max(0, min(count, length, 2 * self.rows * size + 4096)))
         stored = self._unpacked(data, height, size).reshape(height, size)
         if self.packed:
-            return _unpack_bits(stored, self.across * self.per, self.bits).reshape(height, self.across, self.per)
+            return unpack_bits(stored, self.across * self.per, self.bits).reshape(height, self.across, self.per)
         predictor = 1 if self.page.compression in (_UNCOMPRESSED, 32773) else self.page.predictor
         if predictor == _FLOAT_DIFFERENCES:
-            return _undo_float_differences(stored, self.per, self.bits // 8)
+            return undo_float_differences(stored, self.per, self.bits // 8)
         samples: Array = stored.view(self.dtype or np.uint8).reshape(height, self.across, self.per)
         samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
         return np.cumsum(samples, axis=1, dtype=samples.dtype) if predictor == _DIFFERENCES else samples
@@ -257,16 +253,16 @@ class _Reader:
         """The bytes of so many rows, ``size`` each, of a segment."""
         compression, most = int(self.page.compression), self.rows * size
         if compression in _DEFLATE and self.page.fillorder != 2:
-            whole, sound = _inflated(data, most)
+            whole, sound = inflated(data, most)
             if not sound and DAMAGED not in self.notices:
                 self.notices.append(DAMAGED)
             if len(whole) >= rows * size:
                 return np.frombuffer(whole, np.uint8, rows * size)
         if compression == _UNCOMPRESSED:
             stored = np.frombuffer(data, np.uint8, rows * size)
-            return _REVERSED[stored] if self.page.fillorder == 2 else stored
+            return REVERSED[stored] if self.page.fillorder == 2 else stored
         try:
-            return _by_libtiff(data, compression, int(self.page.fillorder), (size, rows))
+            return by_libtiff(data, compression, int(self.page.fillorder), (size, rows))
         except OSError as error:
             name = _BY_LIBTIFF.get(compression)
             if name in ("lzma", "zstd") and lacks_codec(name):
@@ -283,7 +279,7 @@ class _Reader:
         opacity = None if alpha is None else rows[..., alpha : alpha + 1]
         colors = rows[..., : self.colors]
         if photometric == _PALETTE:
-            colors = _colors_of(self.page.tags.valueof(_COLOR_MAP), self.bits)[colors[..., 0]]
+            colors = colors_of(self.page.tags.valueof(_COLOR_MAP), self.bits)[colors[..., 0]]
             if opacity is not None and self.packed:
                 opacity = np.rint(opacity * np.float32(255 / (2**self.bits - 1))).astype(np.uint8)
         if photometric == _ICC_LAB:  # without the signs of CIE's
@@ -299,47 +295,3 @@ class _Reader:
         if plain and self.premultiplied:
             colors = np.clip(colors / np.maximum(opacity, 1e-6), 0, 1)
         return np.concatenate([colors, opacity], axis=2)
-
-
-def _inflated(data: bytes, most: int) -> tuple[bytes, bool]:
-    """Deflated data, and whether they are whole and unpack to no more than ``most`` bytes; nothing of broken ones."""
-    inflate = zlib.decompressobj()
-    try:
-        whole = inflate.decompress(data, most + 1)
-    except zlib.error:
-        return b"", False
-    return whole, inflate.eof and len(whole) <= most
-
-
-def _by_libtiff(data: bytes, compression: int, fill_order: int, size: tuple[int, int]) -> Array:
-    """The bytes of a segment, (rows, width) of ``size``: libtiff sees a gray picture of 8 bits in one strip."""
-    values = {256: size[0], 257: size[1], 258: 8, 259: compression, 262: 1, 266: fill_order, 277: 1, 278: size[1]}
-    values |= {273: 8, 279: len(data)}
-    table = struct.pack("<H", len(values))
-    table += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(values.items()))
-    file = io.BytesIO(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + table + bytes(4))
-    with TiffImagePlugin.TiffImageFile(file) as image:
-        image.im = Image.core.new("L", size)  # Pillow's limit is one of pixels, of which these are none
-        return np.asarray(image)
-
-
-def _unpack_bits(stored: Array, across: int, bits: int) -> Array:
-    """(rows, bytes) of samples of 1 to 15 bits, each row from a byte of its own: (rows, across) uint16."""
-    weights = 1 << np.arange(bits, dtype=np.uint16)[::-1]
-    samples = np.empty((len(stored), across), np.uint16)
-    for sample, row in zip(samples, stored, strict=True):
-        np.matmul(np.unpackbits(row, count=across * bits).reshape(across, bits), weights, out=sample)
-    return samples
-
-
-def _undo_float_differences(stored: Array, channels: int, size: int) -> Array:
-    """Floats whose bytes lie apart, the highest of all first, each as the difference to the one before."""
-    rows = stored.reshape(len(stored), -1, channels).cumsum(axis=1, dtype=np.uint8).reshape(len(stored), size, -1)
-    floats = np.ascontiguousarray(rows.swapaxes(1, 2)).view(f">f{size}")[..., 0]
-    return floats.reshape(len(stored), -1, channels).astype(f"=f{size}")
-
-
-def _colors_of(stored: Any, bits: int) -> Array:
-    """(2^bits, 3) uint8 of a color map, all reds first. 16 bits are meant; some programs write 8."""
-    colors = np.array(stored, np.uint16).reshape(3, -1)[:, : 2**bits].T
-    return (colors if colors.max() < 256 else colors >> 8).astype(np.uint8)
