@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import warnings
@@ -34,7 +35,7 @@ LEVELS16 = torch.randint(0, 65536, (1, 4, 14, 11), generator=torch.Generator().m
 IMAGE = LEVELS8[:, :3] / 255
 ALPHA = LEVELS8[:, 3:] / 255
 RECIPE = json.dumps({"version": "0.1", "name": "Ñandú ☃"}, ensure_ascii=False)
-ENDINGS = [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"]
+ENDINGS = [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif"]
 
 # --- tensors in
 
@@ -87,12 +88,11 @@ def test_tensor_beyond_the_limit() -> None:
         load_image(IMAGE, max_pixels=153)
 
 
-@pytest.mark.parametrize("source", [3, 2.5, b"a.png", None, [1, 2], {"a": 1}, object()])
+@pytest.mark.parametrize("source", [3, 2.5, None, [1, 2], {"a": 1}, object()])
 def test_something_else(source: object) -> None:
     kind = type(source).__name__
-    with pytest.raises(
-        ImpastoError, match=f"^content: {kind} is no picture; give a path, a PIL image, a tensor or an array$"
-    ):
+    what = "give a path, bytes, an open file, a PIL image, a tensor or an array"
+    with pytest.raises(ImpastoError, match=f"^content: {kind} is no picture; {what}$"):
         load_image(source, role="content")  # type: ignore[arg-type]
 
 
@@ -190,6 +190,71 @@ def test_one_or_several() -> None:
         assert listed(alone)[0] is alone
         assert len(listed([alone, alone])) == len(listed((alone, alone))) == 2
     assert listed([]) == []
+
+
+def test_bytes_and_open_files(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png", IMAGE)
+    data = (tmp_path / "a.png").read_bytes()
+    with (tmp_path / "a.png").open("rb") as file:
+        for source in (data, io.BytesIO(data), file):
+            picture = load_image(source)
+            assert torch.equal(picture.tensor, IMAGE)
+            assert (picture.name, picture.sha256) == ("", hashlib.sha256(data).hexdigest())
+            assert listed(source) == [source]
+
+
+class Broken(io.RawIOBase):
+    def read(self, size: int = -1) -> bytes:
+        raise OSError("gone")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (b"", r"is empty \(0 bytes\); copy or export it again"),
+        (b"hello", "is not an image that impasto reads"),
+        (io.StringIO("text"), "the file gives str; open it with 'rb'"),
+        (Broken(), r"the file cannot be read \(gone\); open it anew"),
+    ],
+)
+def test_bad_bytes_and_files(source: object, message: str) -> None:
+    with pytest.raises(ImpastoError, match=f"^style: {message}"):
+        load_image(source, role="style")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("address", ["http://example.org/a.jpg", "HTTPS://example.org/a.jpg"])
+def test_nothing_is_fetched(address: str) -> None:
+    with pytest.raises(ImpastoError, match=f"^{address} is an address, and nothing is fetched; save the picture and"):
+        load_image(address)
+
+
+# --- artist and copyright
+
+CREDIT = {315: "José Ñandú", 33432: "© 2020 J"}
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".tif", ".avif"])
+@pytest.mark.parametrize("credit", [CREDIT, {33432: "me"}, {}])
+def test_credit_comes_back(tmp_path: Path, ending: str, credit: dict[int, str]) -> None:
+    path = tmp_path / f"a{ending}"
+    save_image(path, IMAGE, credit=credit, recipe=RECIPE)
+    assert load_image(path).credit == credit
+    assert read_recipe_text(path) == RECIPE
+
+
+def test_credit_of_16_bits(tmp_path: Path) -> None:
+    for ending in (".png", ".tif"):
+        save_image(tmp_path / f"a{ending}", IMAGE, credit=CREDIT, depth=16)
+        assert load_image(tmp_path / f"a{ending}").credit == CREDIT
+
+
+def test_nothing_else_is_taken_over() -> None:
+    exif = Image.Exif()
+    exif[315], exif[33432], exif[305], exif[42033] = "A\nB", " ", "software", "serial"
+    exif.get_ifd(0x8825)[2] = (48, 51, 30)
+    file = io.BytesIO()
+    to_pil(IMAGE).save(file, "JPEG", exif=exif.tobytes())
+    assert load_image(file.getvalue()).credit == {315: "AB"}
 
 
 # --- names and hashes
@@ -296,7 +361,7 @@ def test_jpeg_is_flattened_onto_white(tmp_path: Path) -> None:
     torch.testing.assert_close(picture.tensor[0, :, 8, 8], torch.tensor([1.0, 0.5, 0.5]), atol=3 / 255, rtol=0)
 
 
-@pytest.mark.parametrize("ending", [".jpg", ".webp"])
+@pytest.mark.parametrize("ending", [".jpg", ".webp", ".avif"])
 def test_lossy_formats_stay_close(tmp_path: Path, ending: str) -> None:
     smooth = resize(IMAGE[..., :4, :4], (48, 48))
     save_image(tmp_path / f"a{ending}", smooth)
@@ -331,6 +396,35 @@ def test_recipe_of_no_image(tmp_path: Path) -> None:
     assert read_recipe_text(tmp_path / "c.gif") is None
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", "avif"])
+def test_into_an_open_file(tmp_path: Path, kind: str) -> None:
+    file = io.BytesIO()
+    save_image(file, IMAGE, kind=kind, recipe=RECIPE)
+    save_image(tmp_path / f"a.{kind}", IMAGE, recipe=RECIPE)
+    assert file.getvalue() == (tmp_path / f"a.{kind}").read_bytes()
+
+
+def test_what_an_open_file_becomes(tmp_path: Path) -> None:
+    for name, start in (("a.tif", b"II*"), ("a.jpg", b"\xff\xd8"), ("a", b"\x89PNG")):
+        with (tmp_path / name).open("wb") as file:
+            save_image(file, IMAGE)
+        assert (tmp_path / name).read_bytes().startswith(start)
+    with pytest.raises(ImpastoError, match="kind: 'gif' is unknown; give one of png, jpeg, webp, tiff, avif"):
+        save_image(io.BytesIO(), IMAGE, kind="gif")
+    with pytest.raises(ImpastoError, match="the open file: jpeg has no 16 bits a channel"):
+        save_image(io.BytesIO(), IMAGE, kind="jpeg", depth=16)
+
+
+def test_quality() -> None:
+    for kind in ("jpeg", "webp", "avif"):
+        sizes = []
+        for quality in (20, 90):
+            file = io.BytesIO()
+            save_image(file, resize(IMAGE, (64, 64)), kind=kind, quality=quality)
+            sizes.append(len(file.getvalue()))
+        assert sizes[0] < sizes[1]
+
+
 # --- refused outputs
 
 
@@ -348,7 +442,7 @@ def test_existing_file_needs_force(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "depth", "message"),
     [
-        ("a.bmp", 8, r"'.bmp' is not supported; end the name in one of .png, .jpg, .jpeg, .webp, .tif, .tiff"),
+        ("a.bmp", 8, r"'.bmp' is not supported; end the name in one of .png, .jpg, .jpeg, .webp, .tif, .tiff, .avif"),
         ("a", 8, "'' is not supported; end the name in one of .png"),
         ("a.jpg", 16, "jpeg has no 16 bits a channel; save it as .png or .tiff"),
         ("a.JPEG", 16, "jpeg has no 16 bits a channel"),

@@ -109,7 +109,11 @@ class TestJob:
             ({"preview": 3}, "preview: 3 cannot be used; give text"),
             ({"preview_every": 0}, "preview_every: 0 is out of range; give a whole number from 1 up"),
             ({"force": "yes"}, "force: 'yes' cannot be used; give true or false"),
-            ({"quality": 3}, "quality: no such setting; there are depth, force, preview, preview_every"),
+            ({"quality": 0}, "quality: 0 is out of range; give a whole number from 1 to 100"),
+            (
+                {"grade": 3},
+                "grade: no such setting; there are depth, force, no_recipe, preview, preview_every, quality",
+            ),
         ],
     )
     def test_mistakes(self, rest: dict[str, Any], message: str) -> None:

@@ -165,7 +165,11 @@ class TestTheResult:
     def test_the_recipe_travels_in_the_file(self, paint: Stylize, tmp_path: Path) -> None:
         painting = paint(steps=2)
         painting.save(tmp_path / "out.png")
-        assert impasto.Recipe.from_file(tmp_path / "out.png") == painting.recipe
+        assert impasto.Recipe.from_file(tmp_path / "out.png") == painting.recipe.without_folders()
+        assert painting.image.info["impasto"] == painting.recipe.without_folders().to_json()
+        painting.save(tmp_path / "bare.png", recipe=False)
+        with pytest.raises(ImpastoError, match="carries no recipe"):
+            impasto.Recipe.from_file(tmp_path / "bare.png")
         with pytest.raises(ImpastoError, match="give force to replace it"):
             painting.save(tmp_path / "out.png")
 
@@ -237,7 +241,7 @@ class TestTheKnobs:
         [
             (torch.zeros(5, 8, 8), r"^init: a tensor of shape \(5, 8, 8\); give \(1, 3, height, width\)$"),
             (np.zeros((8, 8)), r"^init: an array of shape \(8, 8\); give \(height, width, 3\)$"),
-            (3.5, r"^init: float is no picture; give a path, a PIL image, a tensor or an array$"),
+            (3.5, r"^init: float is no picture; give a path, bytes, an open file, a PIL image, a tensor or an array$"),
         ],
     )
     def test_no_picture_to_begin_with(self, paint: Stylize, picture: object, message: str) -> None:

@@ -57,6 +57,25 @@ instant = st.builds(
 hybrid = st.builds(lambda recipe, model: replace(recipe, model=model), recipes, inputs)
 
 
+def test_without_folders() -> None:
+    names = {
+        "/home/Jane Doe/private/p.jpg": "p.jpg",
+        "C:\\Users\\J\\p.jpg": "p.jpg",
+        "gallery:wave": "gallery:wave",
+        "": "",
+    }
+    for typed, bare in names.items():
+        given = Input(typed, HASH)
+        settings = {**RECIPE.settings, "init": typed, "extractor": typed, "model": None}
+        recipe = replace(RECIPE, content=given, styles=(given,), init_image=given, model=given, settings=settings)
+        found = recipe.without_folders()
+        assert "private" not in found.to_json()
+        wanted = Input(bare, HASH)
+        assert (found.content, found.styles, found.init_image, found.model) == (wanted, (wanted,), wanted, wanted)
+        assert found.settings == {**settings, "init": bare, "extractor": bare, "style_weights": [0.7, 0.3]}
+    assert RECIPE.without_folders() == RECIPE
+
+
 @given(recipes | instant | hybrid)
 def test_what_is_written_is_read(recipe: Recipe) -> None:
     text = recipe.to_json()

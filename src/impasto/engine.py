@@ -93,7 +93,7 @@ def _painted(
         raise
     painting = replace(painting, recipe=recorded(painting.recipe))
     try:
-        painting.save(job.output, depth=job.depth, force=job.force)
+        painting.save(job.output, depth=job.depth, force=job.force, quality=job.quality, recipe=not job.no_recipe)
     except ImpastoError as error:
         raise ImpastoError(f"{error}; the painting is in {_elsewhere(job, painting)}") from error
     return _saved(job, painting)
@@ -110,7 +110,7 @@ def _elsewhere(job: Job, painting: Painting) -> Path:
         places = (folder / f"{output.stem}-{number}{output.suffix}" for number in count(1))
         place = next(place for place in places if not place.exists())
         with suppress(ImpastoError):
-            painting.save(place, depth=job.depth)
+            painting.save(place, depth=job.depth, quality=job.quality, recipe=not job.no_recipe)
             return place
     raise ImpastoError(f"{job.output} cannot be written, and no other folder either; make room")
 
@@ -124,7 +124,7 @@ def _finished(job: Job, recorded: Callable[[Recipe], Recipe]) -> Saved:
     with own_torch(job.settings.threads):
         recipe = recorded(prepare(job.content, list(job.styles), job.settings, None).recipe())
     try:
-        same = Recipe.from_file(job.output) == recipe
+        same = Recipe.from_file(job.output) == recipe.without_folders()
     except ImpastoError:  # It has none.
         same = False
     if not same:
@@ -169,7 +169,7 @@ def _check(job: Job, *, resume: bool) -> None:
     longest = settings.size
     if not longest:
         with suppress(ImpastoError):  # Told when the photograph is read.
-            longest = max(image_size(job.content))
+            longest = max(image_size(job.content, settings.max_pixels))
     check_output_path(job.output, force=job.force or resume, depth=job.depth, longest=longest)
     if settings.method == "instant":
         if resume:

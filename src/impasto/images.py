@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -19,17 +20,20 @@ from torch.nn import functional as F
 
 from impasto import gallery
 from impasto.errors import ImpastoError
+from impasto.files import tiff
 from impasto.files.atomic import check_writable, write_atomically
-from impasto.files.decoding import check_size, decode_file, decode_pil, guarded, open_file, open_image
-from impasto.files.encoding import FORMATS, LARGEST_SIDE, embedded_text, encode
+from impasto.files.decoding import decode_file, decode_pil
+from impasto.files.encoding import FORMATS, KEYWORD, LARGEST_SIDE, embedded_text, encode
+from impasto.files.formats import AVIF
 from impasto.files.hashing import stream_sha256
+from impasto.files.opening import check_size, guarded, open_file, open_image
 from impasto.settings import Settings
 
 #: The most pixels that are decoded by default.
 MAX_PIXELS = Settings.max_pixels
 
 #: What a picture may be given as.
-Source = str | os.PathLike[str] | Image.Image | Tensor | NDArray[Any]
+Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | Tensor | NDArray[Any]
 
 _STRIP = 256  # Rows that are rounded at a time.
 _ROUNDING = 2.5 / 255  # How far the channels of a gray pixel of a JPEG are from each other.
@@ -46,6 +50,7 @@ class Picture:
         name: the path, or ``gallery:NAME``, as the user gave it; "" for a PIL image or a tensor.
         sha256: of the file's bytes; of the pixels where there was no file.
         notices: plain lines worth telling.
+        credit: artist and copyright, by EXIF's numbers, where the file tells them.
     """
 
     tensor: Tensor
@@ -53,6 +58,7 @@ class Picture:
     name: str
     sha256: str
     notices: tuple[str, ...] = ()
+    credit: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def planes(self) -> Tensor:
@@ -80,20 +86,21 @@ def split_alpha(planes: Tensor) -> tuple[Tensor, Tensor | None]:
 
 def listed(styles: Source | Sequence[Source]) -> list[Source]:
     """One painting or several, as a list."""
-    alone = isinstance(styles, str | os.PathLike | Image.Image | Tensor | np.ndarray)
+    alone = isinstance(styles, str | bytes | os.PathLike | Image.Image | Tensor | np.ndarray) or hasattr(styles, "read")
     return [styles] if alone else list(styles)  # type: ignore[list-item, arg-type]
 
 
 def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "image") -> Picture:
     """Read a picture.
 
-    Files may be JPEG, PNG, WebP or TIFF in any bit depth and color mode, or GIF, BMP, JPEG 2000, AVIF, PSD, PPM, ICO
-    and TGA. EXIF's orientation is applied and an embedded color profile is converted to sRGB. The first frame of an
-    animation is taken and a broken color profile is ignored, both with a notice.
+    Files may be JPEG, PNG, WebP or TIFF in any bit depth and color mode, or GIF, BMP, JPEG 2000, AVIF, PSD, PPM, ICO,
+    QOI and TGA, with the extras ``heif`` and ``jxl`` HEIC and JPEG XL. EXIF's orientation is applied and an embedded
+    color profile is converted to sRGB. The first frame of an animation is taken and a broken color profile is ignored,
+    both with a notice.
 
     Args:
-        source: a path, ``gallery:NAME``, a PIL image, a tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], or an
-            array (H, W, 3) of floats in [0, 1] or of uint8.
+        source: a path, ``gallery:NAME``, the bytes of a file or an open one, a PIL image, a tensor (3, H, W) or
+            (1, 3, H, W) of floats in [0, 1], or an array (H, W, 3) of floats in [0, 1] or of uint8.
         max_pixels: the most pixels to decode; held against the header before anything is decoded.
         role: what to call the picture in messages: content, style, ...
 
@@ -114,13 +121,17 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS, role: str = "ima
         label = f"{role} {name}"
         with open_file(gallery.resolve(name), label) as file:
             pixels, sha256 = decode_file(file, label, max_pixels), stream_sha256(file)
+    elif isinstance(source, bytes) or hasattr(source, "read"):
+        file = _whole(source, role)
+        pixels, sha256 = decode_file(file, role, max_pixels), stream_sha256(file)
     else:
         kind = type(source).__name__
-        raise ImpastoError(f"{role}: {kind} is no picture; give a path, a PIL image, a tensor or an array")
+        what = "give a path, bytes, an open file, a PIL image, a tensor or an array"
+        raise ImpastoError(f"{role}: {kind} is no picture; {what}")
     tensor = torch.from_numpy(pixels.color)[None]
     alpha = None if pixels.alpha is None else torch.from_numpy(pixels.alpha)[None]
     notices = tuple(f"{label}: {notice}" for notice in pixels.notices)
-    return Picture(tensor, alpha, name, sha256 or _hash_pixels(tensor, alpha), notices)
+    return Picture(tensor, alpha, name, sha256 or _hash_pixels(tensor, alpha), notices, pixels.credit)
 
 
 def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
@@ -135,7 +146,7 @@ def to_pil(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
 
 
 def save_image(
-    path: str | os.PathLike[str],
+    target: str | os.PathLike[str] | IO[bytes],
     image: Tensor,
     *,
     alpha: Tensor | None = None,
@@ -143,31 +154,45 @@ def save_image(
     recipe: str | None = None,
     force: bool = False,
     quality: int = 95,
+    kind: str | None = None,
+    credit: Mapping[int, str] | None = None,
 ) -> None:
     """Write a picture file, all of it or nothing; the same arguments give the same bytes.
 
     JPEG (4:4:4) has no alpha channel: the picture is flattened onto white.
 
     Args:
-        path: ends in .png, .jpg, .jpeg, .webp, .tif or .tiff, which says the format.
+        target: a path that ends in .png, .jpg, .jpeg, .webp, .tif, .tiff or .avif, which says the format, or a file
+            that is open for writing bytes.
         image: (1, 3, H, W) or (3, H, W), sRGB in [0, 1].
         alpha: (1, 1, H, W) in [0, 1].
         depth: bits a channel: 8, or 16 for PNG and TIFF.
         recipe: text to embed, see ``read_recipe_text``.
         force: replace an existing file.
-        quality: of JPEG and WebP, 1 to 100.
+        quality: of JPEG, WebP and AVIF, 1 to 100.
+        kind: of an open file: png, jpeg, webp, tiff or avif; by default what the ending of its name says, or png.
+        credit: artist and copyright to embed, by EXIF's numbers.
 
     Raises:
         ImpastoError: as ``check_output_path`` and ``to_pil``, or the file cannot be written.
     """
-    check_output_path(path, force=force, depth=depth, longest=max(image.shape[-2:]))
-    kind = FORMATS[Path(path).suffix.lower()]
+    path, longest = (target, max(image.shape[-2:])) if isinstance(target, str | os.PathLike) else (None, 0)
+    if path is not None:
+        check_output_path(path, force=force, depth=depth, longest=longest)
+        kind = FORMATS[Path(path).suffix.lower()]
+    else:
+        name = getattr(target, "name", "")
+        kind = kind or FORMATS.get(Path(name).suffix.lower() if isinstance(name, str) else "", "png")
+        _check_kind("the open file", kind, depth, max(image.shape[-2:]))
     if not 1 <= quality <= 100:
         raise ImpastoError(f"quality: {quality} is not between 1 and 100")
     if kind == "jpeg" and alpha is not None:
         image, alpha = image * alpha + (1 - alpha), None
-    samples = _quantized(image, alpha, depth)
-    write_atomically(Path(path), encode(samples, kind, recipe, quality), replace=force)
+    data = encode(_quantized(image, alpha, depth), kind, recipe, quality, credit)
+    if path is not None:
+        write_atomically(Path(path), data, replace=force)
+    else:
+        target.write(data)  # type: ignore[union-attr]
 
 
 def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, longest: int = 0) -> None:
@@ -182,27 +207,37 @@ def check_output_path(path: str | os.PathLike[str], *, force: bool, depth: int, 
     check_writable(path)
     if kind is None:
         raise ImpastoError(f"{path}: '{path.suffix}' is not supported; end the name in one of {', '.join(FORMATS)}")
-    if depth not in (8, 16):
-        raise ImpastoError(f"depth: {depth} bits are not supported; take 8 or 16")
-    if depth == 16 and kind not in ("png", "tiff"):
-        raise ImpastoError(f"{path}: {kind} has no 16 bits a channel; save it as .png or .tiff")
-    most = LARGEST_SIDE.get(kind, longest)
-    if longest > most:
-        raise ImpastoError(f"{path}: {kind} has at most {most} pixels a side; save it as .png or .tiff")
+    _check_kind(path, kind, depth, longest)
     if path.exists() and not force:
         raise ImpastoError(f"{path}: exists already; give `force` to replace it")
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def _check_kind(name: object, kind: str, depth: int, longest: int) -> None:
+    if kind not in FORMATS.values():
+        raise ImpastoError(f"{kind!r} is unknown; give one of {', '.join(dict.fromkeys(FORMATS.values()))}", "kind")
+    if kind == "avif" and not AVIF:
+        raise ImpastoError(f"{name}: this Pillow writes no AVIF; update it, or save the picture as .png")
+    if depth not in (8, 16):
+        raise ImpastoError(f"depth: {depth} bits are not supported; take 8 or 16")
+    if depth == 16 and kind not in ("png", "tiff"):
+        raise ImpastoError(f"{name}: {kind} has no 16 bits a channel; save it as .png or .tiff")
+    most = LARGEST_SIDE.get(kind, longest)
+    if longest > most:
+        raise ImpastoError(f"{name}: {kind} has at most {most} pixels a side; save it as .png or .tiff")
+
+
+def image_size(path: str | Path, max_pixels: float = MAX_PIXELS) -> tuple[int, int]:
     """Width and height of a picture file, or ``gallery:NAME``, from its header.
 
     Raises:
-        ImpastoError: the file is missing or no image.
+        ImpastoError: the file is missing, no image, or has more than ``max_pixels``.
     """
     label = os.fspath(path)
     with open_file(gallery.resolve(path), label) as file, guarded(label):
-        image = open_image(file, label)
-        return (0, 0) if image is None else image.size
+        page = tiff.first_page(file, label, lambda size: None)
+        if page is not None:
+            return page.imagewidth, page.imagelength
+        return open_image(file, label, max_pixels).image.size
 
 
 def read_recipe_text(path: str | Path) -> str | None:
@@ -213,8 +248,9 @@ def read_recipe_text(path: str | Path) -> str | None:
     """
     label = os.fspath(path)
     with open_file(Path(path), label) as file, guarded(label):
-        image = open_image(file, label)
-        return None if image is None else embedded_text(image, MAX_PIXELS)
+        return embedded_text(
+            open_image(file, label, math.inf, keyword=KEYWORD.encode(), extras=False).image, MAX_PIXELS
+        )
 
 
 def fit_size(height: int, width: int, longest: int, max_pixels: int | None = None) -> tuple[int, int]:
@@ -241,6 +277,22 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     return F.interpolate(image, size=tuple(size), mode="bicubic", align_corners=False, antialias=True).clamp_(0, 1)
+
+
+def _whole(source: bytes | IO[bytes], label: str) -> IO[bytes]:
+    """All of a file that was given as bytes, or open, from where it stands."""
+    if isinstance(source, bytes):
+        data: object = source
+    else:
+        try:
+            data = source.read()
+        except (OSError, ValueError) as error:
+            raise ImpastoError(f"{label}: the file cannot be read ({error}); open it anew") from error
+    if not isinstance(data, bytes):
+        raise ImpastoError(f"{label}: the file gives {type(data).__name__}; open it with 'rb'")
+    if not data:
+        raise ImpastoError(f"{label}: is empty (0 bytes); copy or export it again")
+    return io.BytesIO(data)
 
 
 def _from_array(array: NDArray[Any], label: str) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 
 from impasto.errors import ImpastoError
 from impasto.settings import OUTPUT, REFINED, About, Settings, check_fields, described
@@ -34,6 +34,10 @@ class Job:
         str | None, About("Folder for a picture every so many steps.", OUTPUT, REFINED, metavar="DIR")
     ] = None
     preview_every: Annotated[int, Ge(1), About("Steps between two previews.", OUTPUT, REFINED)] = 25
+    quality: Annotated[int, Interval(ge=1, le=100), About("Quality of .jpg, .webp and .avif.", OUTPUT)] = 95
+    no_recipe: Annotated[bool, About("Write no recipe into the picture: nothing tells how it was made.", OUTPUT)] = (
+        False
+    )
     force: Annotated[bool, About("Overwrite files that exist.", OUTPUT, short="-f")] = False
 
     @classmethod

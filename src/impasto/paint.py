@@ -60,8 +60,8 @@ def stylize(
     """Paint a photograph in the style of one painting or several.
 
     Args:
-        content: the photograph: a path, ``gallery:NAME``, a PIL image, a tensor (3, H, W) or (1, 3, H, W) in [0, 1], or
-            an array (H, W, 3).
+        content: the photograph: a path, ``gallery:NAME``, the bytes of a file or an open one, a PIL image, a tensor
+            (3, H, W) or (1, 3, H, W) in [0, 1], or an array (H, W, 3).
         styles: a painting, or a sequence of them.
         callback: receives a :class:`Progress` after each step. If it returns True the run stops there.
         checkpoint: a file that keeps the state of the run, written every ten seconds or so and on Ctrl-C. It is one
@@ -152,7 +152,7 @@ def finish(run: Run, image: Tensor) -> Painting:
         parts = zip(image.split(COLOR_ROWS, -2), photograph.split(COLOR_ROWS, -2), strict=True)
         image = torch.cat([preserve_color(*rows) for rows in parts], -2)
     alpha = None if run.photograph.alpha is None else resize(run.photograph.alpha, size)
-    return Painting(image, alpha, run.losses, run.recipe(), tuple(run.notices), run.seconds)
+    return Painting(image, alpha, run.losses, run.recipe(), tuple(run.notices), run.seconds, run.photograph.credit)
 
 
 @dataclass

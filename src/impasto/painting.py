@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
 
 from torch import Tensor
 
+from impasto.files.encoding import KEYWORD
 from impasto.images import save_image, to_pil
 from impasto.job import Progress
 from impasto.recipe import Recipe
@@ -27,6 +29,7 @@ class Painting:
         recipe: how to make the picture again.
         notices: plain lines worth telling.
         seconds: how long it took.
+        credit: artist and copyright of the photograph, by EXIF's numbers, where its file tells them.
     """
 
     tensor: Tensor
@@ -35,21 +38,49 @@ class Painting:
     recipe: Recipe
     notices: tuple[str, ...]
     seconds: float
+    credit: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def image(self) -> Image.Image:
-        """The picture as a PIL image, with the photograph's transparency if it had any."""
-        return to_pil(self.tensor, self.alpha)
+        """The picture as a PIL image, with the photograph's transparency if it had any, and the recipe in its ``info``.
 
-    def save(self, path: str | os.PathLike[str], *, depth: int = 8, force: bool = False) -> None:
-        """Write the picture, with its recipe inside.
+        Pillow writes ``info["impasto"]`` into no file; :meth:`save` does.
+        """
+        image = to_pil(self.tensor, self.alpha)
+        image.info[KEYWORD] = self.recipe.without_folders().to_json()
+        return image
+
+    def save(
+        self,
+        target: str | os.PathLike[str] | IO[bytes],
+        *,
+        depth: int = 8,
+        force: bool = False,
+        quality: int = 95,
+        kind: str | None = None,
+        recipe: bool = True,
+    ) -> None:
+        """Write the picture, with its recipe inside (files by name, without folders), and the photograph's credit.
 
         Args:
-            path: .png, .jpg, .webp or .tif.
+            target: a path, .png, .jpg, .webp, .tif or .avif, or a file that is open for writing bytes.
             depth: bits a channel, 8 or 16.
             force: replace a file that exists.
+            quality: of JPEG, WebP and AVIF, 1 to 100.
+            kind: of an open file: png, jpeg, webp, tiff or avif; by default what the ending of its name says, or png.
+            recipe: whether to write it.
 
         Raises:
             ImpastoError: the file exists, cannot be written, or cannot hold 16 bits.
         """
-        save_image(path, self.tensor, alpha=self.alpha, depth=depth, recipe=self.recipe.to_json(), force=force)
+        save_image(
+            target,
+            self.tensor,
+            alpha=self.alpha,
+            depth=depth,
+            recipe=self.recipe.without_folders().to_json() if recipe else None,
+            force=force,
+            quality=quality,
+            kind=kind,
+            credit=self.credit,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +19,8 @@ _OPTIONAL = {"model", "stopped"}
 #: Bytes of the largest file that is looked at for a recipe.
 LARGEST = 2**32
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# Settings that may be a file.
+_FILES = ("init", "extractor", "model")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,22 @@ class Recipe:
         parts = asdict(self)
         return _dump({name: value for name, value in parts.items() if name not in _OPTIONAL or value is not None})
 
+    def without_folders(self) -> Recipe:
+        """With the names of files alone, as it stands in a picture that others may get to see."""
+
+        def bare(file: Input) -> Input:
+            return replace(file, name=_base_name(file.name))
+
+        paths = {name: value for name in _FILES if isinstance(value := self.settings.get(name), str)}
+        return replace(
+            self,
+            content=bare(self.content),
+            styles=tuple(map(bare, self.styles)),
+            init_image=self.init_image and bare(self.init_image),
+            model=self.model and bare(self.model),
+            settings={**self.settings, **{name: _base_name(path) for name, path in paths.items()}},
+        )
+
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         """The recipe that :meth:`to_json` wrote.
@@ -129,6 +147,11 @@ class Recipe:
             return cls.from_json(text)
         except ImpastoError as error:
             raise ImpastoError(f"{path}: {error}") from error
+
+
+def _base_name(path: str) -> str:
+    """The last part of a path, be it one of this system or of another; ``gallery:NAME`` stays."""
+    return re.split(r"[/\\]", path)[-1]
 
 
 def locate(input: Input, *, beside: str | Path, override: str | Path | None = None, option: str = "content") -> Path:

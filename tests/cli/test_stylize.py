@@ -102,7 +102,7 @@ def test_every_option_arrives(run: Run, folder: Path) -> None:
     ("options", "message"),
     [
         (("--size", "-1"), r"--size: -1 is out of range; give a whole number from 0 to 100000$"),
-        (("--size", "big"), r"'--size'"),
+        (("--size", "big"), r"^impasto: error: --size: 'big' is out of range; give a whole number from 0 to 100000$"),
         (("--steps", "0"), r"--steps: 0 is out of range; give a whole number from 1 to 1000000$"),
         (("--content-weight", "-0.1"), r"--content-weight: -0\.1 is out of range; give a number from 0 up$"),
         (("--content-weight", "nan"), r"--content-weight: nan is out of range; give a number from 0 up$"),
@@ -429,3 +429,24 @@ def test_notices_of_one_pass_are_told_too(run: Run, animation: str, network: Pat
     result = run("stylize", animation, "painting.png", "-o", "out.png", *how)
     assert result.code == 0, result.err
     assert "moving.gif: is animated; the first frame is used" in result.err
+
+
+def test_which_is_the_photograph(run: Run, folder: Path) -> None:
+    line = "photo.png is the photograph, painting.png and photo.png the paintings"
+    several = run("stylize", "photo.png", "painting.png", "photo.png", "-o", "out.png", "--size", "64", "--steps", "1")
+    assert line in several.err
+    alone = run(*BASIC, "--size", "64", "--steps", "1", "--force")
+    assert alone.code == 0
+    assert "the photograph" not in alone.err
+
+
+def test_nothing_is_fetched(run: Run, folder: Path) -> None:
+    result = run("stylize", "https://example.org/a.jpg", "painting.png", "-o", "out.png")
+    assert result.code == 2
+    wanted = "https://example.org/a.jpg is an address, and nothing is fetched; save the picture and name its file"
+    assert result.error == f"impasto: error: {wanted}"
+
+
+def test_a_picture_without_its_recipe(run: Run, folder: Path) -> None:
+    assert run(*BASIC, "--size", "64", "--steps", "1", "--no-recipe", "--quality", "50", "-o", "bare.jpg").code == 0
+    assert "carries no recipe" in run("rerun", "bare.jpg", "-o", "again.jpg").error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import tracemalloc
 import zlib
 from xml.etree import ElementTree
 
@@ -128,6 +129,18 @@ def test_plain_text_chunk_of_another_tool() -> None:
     info.add_text("impasto", "{}")
     Image.fromarray(RGB8).save(file, "PNG", pnginfo=info)
     assert text_in(file.getvalue()) == "{}"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-32"])
+def test_entities_do_not_grow(encoding: str) -> None:
+    names = ['<!ENTITY e0 "aaaaaaaaaa">'] + [f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 8)]
+    packet = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE x [{"".join(names)}]><x>&e7;</x>'
+    file = io.BytesIO()
+    Image.fromarray(RGB8).save(file, "WEBP", xmp=packet.encode(encoding))
+    tracemalloc.start()
+    assert text_in(file.getvalue()) is None
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
 
 
 def test_xmp_written_anew_by_another_tool() -> None:

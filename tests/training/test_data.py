@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,32 @@ def test_a_manifest_beside_the_folder_decides(tmp_path: Path) -> None:
     assert list_images(tmp_path / "a", "validation") == [tmp_path / "a" / "1.png"]
     with pytest.raises(ImpastoError, match=r"data: .*b has no validation images"):
         list_images(tmp_path / "b", "validation")
+
+
+@pytest.mark.parametrize("name", ["../a.png", "b/../../a.png", "/a.png"])
+def test_a_manifest_names_only_what_lies_below_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "manifest.csv").write_text(f"file,split\n{name},train\n", encoding="utf-8")
+    with pytest.raises(ImpastoError, match=r"manifest\.csv: names a file outside its folder, '.*'; remove that row"):
+        list_images(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_named_pipes(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    os.mkfifo(tmp_path / "0.png")
+    assert tmp_path / "0.png" not in list_images(tmp_path, "train") + list_images(tmp_path, "validation")
+    (tmp_path / "manifest.csv").write_text("file,split\n0.png,train\n", encoding="utf-8")
+    with pytest.raises(ImpastoError, match=r"manifest\.csv: '0\.png' is no regular file; remove that row"):
+        list_images(tmp_path)
+    with pytest.raises(ImpastoError, match=r"0\.png: damaged or no image"):
+        read_images([tmp_path / "0.png"])
+
+
+def test_no_other_program_is_started(tmp_path: Path) -> None:
+    (tmp_path / "005.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(ImpastoError, match=r"005\.jpg: damaged or no image") as caught:
+        read_images([tmp_path / "005.jpg"])
+    assert "is a PostScript file, which impasto does not read" in str(caught.value.__cause__)
 
 
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:

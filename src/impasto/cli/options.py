@@ -122,14 +122,15 @@ def _option(item: Field[Any], hint: Any, facts: About, defaults: Mapping[str, An
     default, flag = defaults.get(item.name, item.default), spell(item.name)
     if base == (bool | None):  # Neither yes nor no: left to the library.
         flag += f"/{spell('no_' + item.name)}"
+    number = "INTEGER" if read is _read_whole else "FLOAT" if read is _read_number else None
     option = typer.Option(
         *(name for name in (facts.short, flag) if name),
         help=ImpastoError(facts.help).spelled(spell),
         rich_help_panel=facts.panel,
-        metavar=facts.metavar,
+        metavar=facts.metavar or number,
         show_default=default is not None,
     )
-    shown = default if read is None else None
+    shown = str(default) if number and default is not None else default if read is None else None
     return inspect.Parameter(
         item.name, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=Annotated[base, option]
     )
@@ -148,11 +149,29 @@ def _readable(hint: Any) -> tuple[Any, Callable[[str, str], Any] | None]:
         parts = [part for part in get_args(hint) if part is not type(None)]
         optional = optional or type(None) in get_args(hint)
         hint = parts[0]
-    read = None
-    if get_origin(hint) not in (None, Literal):
+    read: Callable[[str, str], Any] | None = None
+    if hint in (int, float):
+        read, hint = (_read_whole if hint is int else _read_number), str
+    elif get_origin(hint) not in (None, Literal):
         read, hint = (_read_layers if issubclass(get_origin(hint), Mapping) else _read_weights), str
         optional = True
     return (hint | None if optional else hint), read
+
+
+def _read_whole(text: str, setting: str) -> int | str:
+    """``512``; what is no number is left to the check of the settings, which knows the bounds."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _read_number(text: str, setting: str) -> float | str:
+    """``1e-3``, likewise."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _read_weights(text: str, setting: str) -> tuple[float, ...]:

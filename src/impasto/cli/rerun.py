@@ -23,7 +23,7 @@ def where(what: str) -> Any:
 
 
 @options_of(Settings, "settings", only=("max_pixels",))
-@options_of(Job, "rest", only=("depth", "force"), defaults={"depth": None})
+@options_of(Job, "rest", only=("depth", "quality", "force"), defaults={"depth": None})
 def rerun(
     picture: Annotated[Path, typer.Argument(metavar="OUT", help="A picture that impasto saved.", show_default=False)],
     output: Annotated[str, written("AGAIN", "Where the new one goes.")],

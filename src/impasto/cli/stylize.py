@@ -29,4 +29,6 @@ def stylize(
     one_voice(quiet=quiet, json=json)
     job = Job.check(content, styles, output, settings, **rest)
     check_files(content, *styles)
-    run_job(job, quiet=quiet, json=json, resume=resume)
+    *others, last = styles
+    which = [f"{content} is the photograph, {', '.join(others)} and {last} the paintings"] if others else []
+    run_job(job, quiet=quiet, json=json, resume=resume, notices=which)

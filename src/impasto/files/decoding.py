@@ -6,87 +6,22 @@ list of formats is tried, and whatever a decoder raises becomes one plain line.
 
 from __future__ import annotations
 
-import logging
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageFile, PngImagePlugin
+from PIL import Image, ImageFile
 
 from impasto.errors import ImpastoError
-from impasto.files import png
-from impasto.files.damage import seems_damaged
-from impasto.files.deep import (
-    bits_of,
-    lacks_codec,
-    mend_tiff,
-    raw_mode,
-    read_16_bit,
-    read_tiff,
-    refuse_raw,
-    to_unit,
-    unread_compression,
-)
-from impasto.files.formats import ENOUGH, FORMATS, refusal, unopened
-from impasto.files.srgb import Array, Pixels, Samples, as_orientation, to_pixels
+from impasto.files import boxes, jpeg, png, tiff
+from impasto.files.formats import DAMAGED, DEEP
+from impasto.files.opening import Opened, check_size, guarded, open_image
+from impasto.files.segments import lacks_codec
+from impasto.files.srgb import ARTIST, COPYRIGHT, Array, Pixels, Samples, as_orientation, in_blocks, to_pixels, to_unit
 
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_LARGEST_ICON = 1024 * 1024  # pixels
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _PLANAR_CONFIGURATION, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
+_ORIENTATION = 274
+_LARGEST_EXIF = 131072  # bytes; a block may be as long as its file, and every entry of it point to all of it
 # How far Pillow scales the samples of a PNG in gray, but not the transparent one of its tRNS chunk.
 _SCALED = {"L;2": 85, "L;4": 17}
-
-# Both log what is wrong in a file, and logging prints that to stderr where nobody has set it up.
-for _library in ("PIL", "tifffile"):
-    logging.getLogger(_library).addHandler(logging.NullHandler())
-
-# Pillow's limit and Python's warning filters belong to the whole process: one thread at a time.
-_lock = threading.Lock()
-
-
-@contextmanager
-def open_file(path: Path, label: str) -> Iterator[IO[bytes]]:
-    """The open file.
-
-    Raises:
-        ImpastoError: it is missing, a folder, empty, or may not be read.
-    """
-    try:
-        if path.is_dir():
-            raise ImpastoError(f"{label}: is a folder; give one image file")
-        if path.exists() and not path.is_file():
-            raise ImpastoError(f"{label}: is not a regular file; save the picture to a file first")
-        file = path.open("rb")
-    except ImpastoError:
-        raise
-    except FileNotFoundError as error:
-        raise ImpastoError(f"{label}: no such file; check the path") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImpastoError(f"{label}: cannot be opened ({reason}); check the path and its permissions") from error
-    with file:
-        if not file.read(1):
-            raise ImpastoError(f"{label}: is empty (0 bytes); copy or export it again")
-        file.seek(0)
-        yield file
-
-
-def check_size(size: tuple[int, int], label: str, max_pixels: float, smallest: int = 2) -> None:
-    """Refuse a picture of ``size`` (width, height) with too many pixels, or a side below ``smallest``.
-
-    Raises:
-        ImpastoError: it is refused.
-    """
-    width, height = size
-    if width * height > max_pixels:
-        what = f"{width} x {height} pixels are more than the limit of {max_pixels}"
-        raise ImpastoError(f"{label}: {what}; scale it down or raise `max_pixels`")
-    if min(size) < smallest:
-        raise ImpastoError(f"{label}: is only {width} x {height} pixels; give a picture of at least 2 x 2")
 
 
 def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
@@ -95,22 +30,17 @@ def decode_file(file: IO[bytes], label: str, max_pixels: int) -> Pixels:
     Raises:
         ImpastoError: not an image, damaged, too small, or more than ``max_pixels`` by its header.
     """
+    notices: list[str] = []
     with guarded(label):
-        image = open_image(file, label)
-        if image is None or _is_for_tifffile(image):
-            samples = read_tiff(file, label, lambda size: check_size(size, label, max_pixels))
-            return to_pixels(samples, [])
-        check_size(image.size, label, max_pixels)
-        file, dropped, cicp = png.sound(file)
-        notices = [f"its chunk {name} is damaged and is ignored" for name in dropped]
-        # An MPO is a photograph with its own thumbnail or depth map behind it, as telephones write; the frames of a
-        # PSD are its layers, and what is read is all of them.
-        if image.format not in ("MPO", "PSD") and getattr(image, "is_animated", False):
-            pages, frames = "holds several pages; the first is used", "is animated; the first frame is used"
-            notices.append(pages if image.format == "TIFF" else frames)
-        samples = _read_as_meant(image, file, label, notices, cicp)
-        if seems_damaged(image, file):
-            notices.append("parts of it may be damaged")
+        page = tiff.first_page(file, label, lambda size: check_size(size, label, max_pixels))
+        samples = None if page is None else tiff.read_page(page, file, label, notices)
+        if samples is None:
+            try:
+                opened = open_image(file, label, max_pixels)
+            except ImpastoError as error:
+                # Where tifffile has read its table of contents, the file is in order.
+                raise error if page is None else tiff.unread(page, label) from error
+            samples = _read_as_meant(opened, label, notices)
         return to_pixels(samples, notices)
 
 
@@ -120,147 +50,115 @@ def decode_pil(image: Image.Image, label: str, max_pixels: int) -> Pixels:
     Raises:
         ImpastoError: its file is damaged, it is too small, or has more than ``max_pixels``.
     """
+    notices: list[str] = []
     with guarded(label):
         check_size(image.size, label, max_pixels)
-        notices: list[str] = []
         # Copies keep what their file said, though their owner may have turned them since.
         meant = isinstance(image, ImageFile.ImageFile)
-        samples = _read_as_meant(image, None, label, notices) if meant else _read(image, None, label, notices)
+        samples = _read_as_meant(Opened(image), label, notices) if meant else _read(Opened(image), label, notices)
         return to_pixels(samples, notices)
 
 
-def open_image(file: IO[bytes], label: str) -> Image.Image | None:
-    """Read the header; None for a TIFF that Pillow has no mode for.
-
-    Raises:
-        ImpastoError: not an image that impasto reads, or its header is damaged.
-    """
-    file.seek(0)
-    start = file.read(ENOUGH)
-    if said := refusal(start):
-        raise ImpastoError(f"{label}: {said}")
-    if start[:4] == b"\0\0\1\0":  # Pillow decodes an icon as it opens it
-        Image.MAX_IMAGE_PIXELS = _LARGEST_ICON
-    try:
-        image = Image.open(png.sound(file)[0], formats=FORMATS)
-    except Exception as error:  # plugins raise whatever their parsing runs into
-        if start.startswith(_TIFF_STARTS):
-            return None
-        raise ImpastoError(f"{label}: {unopened(start, error)}") from error
-    if image.format == "TIFF":
-        refuse_raw(image.tag_v2.get, label)  # type: ignore[attr-defined]
-    return image
-
-
-@contextmanager
-def guarded(label: str) -> Iterator[None]:
-    """Around every use of Pillow on a stranger's file: whatever a decoder raises becomes one plain line.
-
-    Pillow's own limit is off (ours is checked instead, and may be the higher one), that of a PNG's text is the one for
-    all of them, and its warnings are silent.
-    """
-    with _lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        longest, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
-        try:
-            yield
-        except ImpastoError:
-            raise
-        except MemoryError as error:
-            raise ImpastoError(f"{label}: does not fit into memory; scale it down first") from error
-        except Exception as error:  # decoders raise whatever they run into; the cause stays attached for --debug
-            raise ImpastoError(f"{label}: is damaged or cut short; copy or export it again") from error
-        finally:
-            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before, longest
-
-
-def _tag(image: Image.Image, number: int) -> Any:
-    """A TIFF's own tag; None in other formats."""
-    return getattr(image, "tag_v2", {}).get(number)
-
-
-def _is_for_tifffile(image: Image.Image) -> bool:
-    """A TIFF in separate planes that Pillow mistakes: more than 8 bits, or gray and alpha."""
-    deep = max(_tag(image, _BITS_PER_SAMPLE) or (1,)) > 8
-    return _tag(image, _PLANAR_CONFIGURATION) == 2 and (deep or image.mode in ("L", "LA", "La", "P", "PA"))
-
-
-def _read_as_meant(
-    image: Image.Image, file: IO[bytes] | None, label: str, notices: list[str], cicp: bytes = b""
-) -> Samples:
+def _read_as_meant(opened: Opened, label: str, notices: list[str]) -> Samples:
     """Load an image that still is its file's: with the orientation and the gamma that the file says."""
-    samples = _read(image, file, label, notices)
-    samples.orientation = _exif_orientation(image)
-    if image.format == "PNG":
-        samples.gamma, notice = png.gamma_and_notice(image.info, cicp)
+    image = opened.image
+    notices += [f"its chunk {name} is damaged and is ignored" for name in opened.damaged]
+    # An MPO is a photograph with its own thumbnail or depth map behind it, as telephones write; the frames of a PSD are
+    # its layers, and what is read is all of them; those of a HEIC are other photographs.
+    if opened.file and image.format not in ("MPO", "PSD", "HEIF") and getattr(image, "is_animated", False):
+        pages, frames = "holds several pages; the first is used", "is animated; the first frame is used"
+        notices.append(pages if image.format == "TIFF" else frames)
+    zeros = opened.file and image.format == "WEBP" and boxes.ends_in_zeros(opened.file, image.size)
+    samples = _read(opened, label, notices)
+    tags = opened.exif
+    samples.orientation = as_orientation(tags.get(_ORIENTATION))
+    samples.credit = {number: tags.get(number) for number in (ARTIST, COPYRIGHT)}
+    if image.format in ("PNG", "AVIF", "HEIF"):
+        samples.gamma, notice = png.gamma_and_notice(image.info, opened.cicp)
         notices += [notice] if notice else []
+    if opened.broken or (opened.jpeg and jpeg.ends_early(*opened.jpeg)) or zeros:
+        notices.append(DAMAGED)
     return samples
 
 
-def _read(image: Image.Image, file: IO[bytes] | None, label: str, notices: list[str]) -> Samples:
-    """Load ``image`` (from ``file``, if it came from one of ours), whatever its mode; not its orientation."""
-    deep = bits_of(image) > 8
-    if hasattr(image, "tag_v2"):
-        mend_tiff(image)
-    layout = raw_mode(image)
+def _read(opened: Opened, label: str, notices: list[str]) -> Samples:
+    """Load an image, whatever its mode; not its orientation. One that came from a file of ours is closed."""
+    image, layout = opened.image, _layout(opened.image)
+    if opened.file and boxes.bits_of(image, opened.start) > 8 and not image.mode.startswith("I"):
+        if image.format == "JPEG2000":  # Pillow makes black of its white
+            raise ImpastoError(f"{label}: is a JPEG 2000 in color with more than 8 bits a channel; save it as TIFF")
+        notices.append(DEEP)
+    _load(image, label)
+    opened.exif = _exif(opened)
+    key, fine = image.info.get("transparency"), _deep_gray(image, label)
+    if opened.file and layout in png.SIXTEEN_BITS:
+        fine = png.read_16_bit(image, layout, opened.file)
+    if fine is not None:
+        mode = "L" if fine.ndim == 2 or fine.shape[2] < 3 else "RGB"
+        blocks = (_keyed(to_unit(rows, label), rows, key) for rows in in_blocks(fine))
+        return Samples(image.size, mode, blocks, image.info.get("icc_profile"))
+    if image.mode in ("La", "RGBa"):  # Premultiplied.
+        image = image.convert(image.mode.upper())
+    scale = _SCALED.get(layout)
+    if key is not None and scale is None:
+        image = image.convert("RGBA")
+    if image.mode in ("1", "L", "LA"):
+        mode, array = "L", np.asarray(image.convert("L") if image.mode == "1" else image)
+    elif image.mode in ("PA", "RGBA"):
+        mode, array = "RGB", np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
+    else:
+        mode = image.mode if image.mode in ("CMYK", "LAB") else "RGB"
+        array = np.asarray(image if image.mode == mode else image.convert("RGB"))
+    blocks = (rows if scale is None else _keyed(rows, rows // scale, key) for rows in in_blocks(array))
+    size, profile = image.size, image.info.get("icc_profile")
+    if opened.file:
+        Image.Image.close(opened.image)  # its pixels are in the array; the file stays open
+    return Samples(size, mode, blocks, profile)
+
+
+def _layout(image: Image.Image) -> str:
+    """What Pillow found in the file, for example ``L;2``; "" where the pixels are loaded already."""
+    tiles = getattr(image, "tile", None)
+    args = tiles[0][3] if tiles else ""
+    return args if isinstance(args, str) else ""
+
+
+def _load(image: Image.Image, label: str) -> None:
     try:
         image.load()
     except OSError as error:
-        if lacks_codec(image):
-            raise unread_compression(image.info["compression"], label) from error
+        compression = image.info.get("compression")
+        if image.format == "TIFF" and compression in tiff.RARE and lacks_codec(compression):
+            raise tiff.unread_compression(compression, label) from error
         raise
-    profile, key = image.info.get("icc_profile"), image.info.get("transparency")
-    fine = _deep_gray(image, label)
-    if fine is None and file and (sixteen := read_16_bit(image, layout, file)) is not None:
-        fine = to_unit(sixteen, label)
-    if fine is not None:
-        samples = Samples.from_array(fine, profile)
-        if key is not None and samples.alpha is None:  # A PNG may name one color as the transparent one.
-            samples.alpha = _all_but(np.rint(fine * np.float32(65535)), key)
-        return samples
-
-    if deep and file:
-        notices.append("holds more than 8 bits a channel, of which the upper 8 are used")
-    if image.mode in ("La", "RGBa"):  # Premultiplied.
-        image = image.convert(image.mode.upper())
-    alpha = None
-    if key is not None and layout in _SCALED:
-        alpha = _all_but(np.asarray(image), key * _SCALED[layout])
-    elif key is not None or image.mode in ("LA", "PA", "RGBA"):
-        alpha = np.asarray(image.convert("RGBA").getchannel("A"), np.float32) / np.float32(255)
-    if image.mode in ("1", "L", "LA"):
-        base = image.convert("L")
-    else:
-        base = image if image.mode in ("RGB", "CMYK", "LAB") else image.convert("RGB")
-    return Samples(base, None, alpha, profile)
 
 
 def _deep_gray(image: Image.Image, label: str) -> Array | None:
-    """(H, W) float32 in [0, 1] of a loaded image in a mode of more than 8 bits; None of others."""
-    bits = max(_tag(image, _BITS_PER_SAMPLE) or (0,))
-    signed = bits in (8, 16) and 2 in (_tag(image, _SAMPLE_FORMAT) or ())
-    if image.mode.startswith("I") or signed:
-        samples = np.asarray(image)
-        if signed or not 0 <= samples.min() <= samples.max() <= 65535:
-            raise ImpastoError(f"{label}: holds 32-bit or signed samples; save it with 8 or 16 bits")
-        fine = to_unit(samples.astype(np.uint16), label, bits if bits < 16 else 16)
-    elif image.mode == "F":
-        fine = to_unit(np.asarray(image), label)
-    else:
+    """(H, W) uint16 or float32 of a loaded image in a mode of more than 8 bits; None of others."""
+    if image.mode == "F":
+        return np.asarray(image)
+    if not image.mode.startswith("I"):
         return None
-    # Where white is zero Pillow forgets it at this depth.
-    return 1 - fine if _tag(image, _PHOTOMETRIC) == 0 else fine
+    samples = np.asarray(image)
+    if not 0 <= samples.min() <= samples.max() <= 65535:
+        raise ImpastoError(f"{label}: holds 32-bit or signed samples; save it with 8 or 16 bits")
+    return samples.astype(np.uint16)
 
 
-def _all_but(samples: Array, key: Any) -> Array:
-    """Alpha of (H, W[, C]) samples: 0 where they are the ``key``, 1 elsewhere."""
-    return (samples.reshape(*samples.shape[:2], -1) != np.asarray(key)).any(axis=2).astype(np.float32)
+def _keyed(colors: Array, samples: Array, key: Any) -> Array:
+    """(h, W, C) colors, and alpha where a PNG has a transparent color, its ``key``: 0 where the samples are it."""
+    if key is None:
+        return colors
+    opaque = (samples != np.asarray(key)).any(axis=2, keepdims=True)
+    return np.concatenate([colors, opaque * (colors.dtype.type(255) if colors.dtype == np.uint8 else np.float32(1))], 2)
 
 
-def _exif_orientation(image: Image.Image) -> int:
-    """1 to 8; 1 where there is none, it is broken, or Pillow has turned the picture already, as with TIFF."""
+def _exif(opened: Opened) -> Any:
+    """EXIF's tags; none where they are broken. Pillow has turned the picture already if it is a TIFF."""
+    info = opened.image.info
+    if opened.file and len(info.get("exif") or b"") > _LARGEST_EXIF:
+        info["exif"] = info["exif"][:_LARGEST_EXIF]
     try:
-        return as_orientation(image.getexif().get(_ORIENTATION))
+        return opened.image.getexif()
     except Exception:  # a broken EXIF block is no reason to refuse the picture
-        return 1
+        return {}

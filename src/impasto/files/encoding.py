@@ -1,7 +1,7 @@
 """Images -> the bytes of a picture file, with the recipe inside, and the recipe out again.
 
-PNG carries the text in a chunk of its own; JPEG, WebP and TIFF in XMP, where any tool that shows metadata shows it.
-The same image gives the same bytes.
+PNG carries the text in a chunk of its own; the others in XMP, where any tool that shows metadata shows it. The same
+image gives the same bytes.
 """
 
 from __future__ import annotations
@@ -11,50 +11,67 @@ import io
 import re
 import struct
 import zlib
+from collections.abc import Mapping
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from impasto.files.srgb import Array, srgb_profile
+from impasto.files.srgb import ARTIST, COPYRIGHT, Array, srgb_profile
 
-FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
+FORMATS = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".avif": "avif",
+}
 #: The longest side, in pixels, where the format has a limit that a painting can meet.
-LARGEST_SIDE = {"jpeg": 65500, "webp": 16383}
+LARGEST_SIDE = {"jpeg": 65500, "webp": 16383, "avif": 65536}
 
 KEYWORD = "impasto"
 _NAMESPACE = "urn:impasto:ns#"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP_TAG, _ICC_TAG = 700, 34675
-_TAG_TYPES = {_XMP_TAG: 1, _ICC_TAG: 7}  # BYTE and UNDEFINED
+_BYTE, _ASCII, _UNDEFINED = 1, 2, 7
+_TAG_TYPES = {_XMP_TAG: _BYTE, _ICC_TAG: _UNDEFINED, ARTIST: _ASCII, COPYRIGHT: _ASCII}
 _XMP_HEADER, _EXTENSION_HEADER = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _SEGMENT = 65000  # bytes of XMP in one JPEG segment, which holds 65533 with its headers
 # What neither XML nor, in part, UTF-8 can carry.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def encode(samples: Array, kind: str, recipe: str | None, quality: int) -> bytes:
+def encode(
+    samples: Array, kind: str, recipe: str | None, quality: int, credit: Mapping[int, str] | None = None
+) -> bytes:
     r"""A picture file.
 
     Args:
         samples: (H, W, 3 or 4), uint8 or uint16, sRGB, the fourth channel alpha (not for JPEG).
-        kind: png or tiff, or, in uint8 only, jpeg or webp.
+        kind: png or tiff, or, in uint8 only, jpeg, webp or avif.
         recipe: text to embed. Characters that XML cannot carry become JSON's ``\uXXXX``: the same JSON.
-        quality: of JPEG and WebP, 1 to 100.
+        quality: of JPEG, WebP and AVIF, 1 to 100.
+        credit: text of EXIF's tags, by number.
     """
     text = None if recipe is None else _UNWRITABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", recipe)
+    tags = {number: value.encode() + b"\0" for number, value in sorted((credit or {}).items())}
+    exif = _exif(tags)
     if kind == "png":
-        return _png16(samples, text) if samples.dtype == np.uint16 else _png(samples, text)
+        return _png16(samples, text, exif) if samples.dtype == np.uint16 else _png(samples, text, exif)
     if kind == "tiff":
-        return _tiff(samples, text)
+        return _tiff(samples, text, tags)
     image, file = Image.fromarray(samples), io.BytesIO()
-    if kind == "webp":
-        extra = {} if text is None else {"xmp": _packet(text)}
-        image.save(file, "WEBP", quality=quality, method=4, icc_profile=srgb_profile(), **extra)
-        return file.getvalue()
-    image.save(file, "JPEG", quality=quality, subsampling="4:4:4", icc_profile=srgb_profile())
-    return file.getvalue() if text is None else _jpeg_with_xmp(file.getvalue(), text)
+    extra = {"icc_profile": srgb_profile()} | ({"exif": exif} if exif else {})
+    if kind == "jpeg":
+        image.save(file, "JPEG", quality=quality, subsampling="4:4:4", **extra)
+        return file.getvalue() if text is None else _jpeg_with_xmp(file.getvalue(), text)
+    extra |= {} if text is None else {"xmp": _packet(text)}
+    options = {"method": 4} if kind == "webp" else {"subsampling": "4:4:4"}
+    image.save(file, kind.upper(), quality=quality, **options, **extra)
+    return file.getvalue()
 
 
 def embedded_text(image: Image.Image, max_pixels: int) -> str | None:
@@ -81,16 +98,27 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def _png(samples: Array, text: str | None) -> bytes:
+def _exif(tags: Mapping[int, bytes]) -> bytes:
+    """An EXIF block with texts, their zero at the end included; nothing where there are none."""
+    at, table, body = 8 + 2 + 12 * len(tags) + 4, b"", b""
+    for number, text in tags.items():
+        inside = len(text) <= 4
+        place = text.ljust(4, b"\0") if inside else struct.pack(">I", at + len(body))
+        table += struct.pack(">HHI", number, _ASCII, len(text)) + place
+        body += b"" if inside else text
+    return b"Exif\0\0MM\0*" + struct.pack(">IH", 8, len(tags)) + table + bytes(4) + body if tags else b""
+
+
+def _png(samples: Array, text: str | None, exif: bytes) -> bytes:
     chunks, file = PngImagePlugin.PngInfo(), io.BytesIO()
     chunks.add(b"sRGB", b"\0")
     if text is not None:
         chunks.add_itxt(KEYWORD, text)
-    Image.fromarray(samples).save(file, "PNG", pnginfo=chunks)
+    Image.fromarray(samples).save(file, "PNG", pnginfo=chunks, exif=exif or None)
     return file.getvalue()
 
 
-def _png16(samples: Array, text: str | None) -> bytes:
+def _png16(samples: Array, text: str | None, exif: bytes) -> bytes:
     """PNG with 16 bits a channel, which Pillow does not write."""
     height, width, channels = samples.shape
     rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
@@ -100,16 +128,18 @@ def _png16(samples: Array, text: str | None) -> bytes:
     data = np.concatenate([np.ones((height, 1), np.uint8), filtered], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0)
     chunks = [_chunk(b"IHDR", header), _chunk(b"sRGB", b"\0")]
+    if exif:
+        chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
     if text is not None:
         chunks.append(_chunk(b"iTXt", KEYWORD.encode() + bytes(5) + text.encode()))
     chunks += [_chunk(b"IDAT", zlib.compress(data.tobytes(), 6)), _chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def _tiff(samples: Array, text: str | None) -> bytes:
+def _tiff(samples: Array, text: str | None, tags: Mapping[int, bytes]) -> bytes:
     import tifffile
 
-    tags = {_ICC_TAG: srgb_profile()} | ({} if text is None else {_XMP_TAG: _packet(text)})
+    tags = {**tags, _ICC_TAG: srgb_profile()} | ({} if text is None else {_XMP_TAG: _packet(text)})
     file = io.BytesIO()
     tifffile.imwrite(
         file,
@@ -164,10 +194,12 @@ def _extensions(segments: list[bytes]) -> list[bytes]:
 
 def _unpack(packet: bytes) -> str | None:
     """The recipe in an XMP packet, ours or one that another tool has written anew."""
-    if b"<!" in packet:  # XMP has no document type, and so no entities that could grow.
-        return None
     try:
-        root = ElementTree.fromstring(packet.strip(b"\0 \r\n\t"))
+        text = packet.strip(b"\0 \r\n\t").decode()
+        # XMP has no document type, and so no entities that could grow; in UTF-16, which has zeros, it would be missed.
+        if "<!" in text or "\0" in text:
+            return None
+        root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError):
         return None
     name = f"{{{_NAMESPACE}}}recipe"

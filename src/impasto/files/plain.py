@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -11,11 +13,15 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import ImpastoError
-from impasto.files.formats import FORMATS
+from impasto.files.opening import open_file, open_image
 from impasto.settings import Settings
 
 # Images of a data set are far smaller; what claims more would fill the memory.
 _MAX_PIXELS = Settings.max_pixels
+
+
+class _SizeError(ImpastoError):
+    pass
 
 
 def read_rgb(source: Path | IO[bytes], label: str, longest: int | None = None) -> Image.Image:
@@ -25,13 +31,15 @@ def read_rgb(source: Path | IO[bytes], label: str, longest: int | None = None) -
         ImpastoError: it is gone, damaged, no image, or larger than any image of a data set.
     """
     try:
-        with Image.open(source, formats=FORMATS) as picture:
+        with ExitStack() as stack:
+            file = source if not isinstance(source, Path) else stack.enter_context(open_file(source, label))
+            picture = open_image(file, label, math.inf, extras=False).image
             if picture.width * picture.height > _MAX_PIXELS:
-                raise ImpastoError(f"{label}: {picture.width} x {picture.height} pixels are too many; remove it")
+                raise _SizeError(f"{label}: {picture.width} x {picture.height} pixels are too many; remove it")
             if longest is not None:
                 picture.draft("RGB", (longest, longest))
             rgb = picture.convert("RGB")
-    except ImpastoError:
+    except _SizeError:
         raise
     except Exception as error:  # decoders raise whatever they run into; the cause stays attached for --debug
         raise ImpastoError(f"{label}: damaged or no image; remove it or get it again") from error

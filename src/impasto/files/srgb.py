@@ -1,16 +1,28 @@
-"""Decoded samples -> upright sRGB in [0, 1]: color profile, transparency, orientation."""
+"""Decoded samples -> upright sRGB in [0, 1], a few rows at a time: color profile, transparency, orientation."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from impasto.errors import ImpastoError
+
 Array = NDArray[Any]
+
+#: Rows that are converted at a time: a large picture takes little more memory than its result.
+ROWS = 256
+
+_COLORS = {"L": 1, "RGB": 3, "CMYK": 4, "LAB": 3}
+#: EXIF's numbers of what carries over from the photograph to the painting.
+ARTIST, COPYRIGHT = 315, 33432
+_LONGEST_CREDIT = 1000  # characters
 
 
 @dataclass
@@ -18,30 +30,23 @@ class Samples:
     """A picture as its file stores it.
 
     Attributes:
-        base: 8 bit, mode L, RGB, CMYK or LAB.
-        fine: the same colors as (H, W, 1 or 3) float32 in [0, 1], where the file has more than 8 bits.
-        alpha: (H, W) float32 in [0, 1], not premultiplied.
+        size: width and height, in pixels.
+        mode: what the colors are: L, RGB, CMYK or LAB.
+        blocks: the rows from the top, (h, W, C) each: uint8, or float32 in [0, 1], where L and RGB have more than 8
+            bits. One channel more than the mode has is alpha, not premultiplied.
         profile: the embedded ICC profile.
         orientation: EXIF's number, 1 to 8.
         gamma: the exponent that the samples are stored with, as a PNG says it; 0 for sRGB's own curve.
+        credit: what EXIF's tags of artist and copyright hold.
     """
 
-    base: Image.Image
-    fine: Array | None = None
-    alpha: Array | None = None
+    size: tuple[int, int]
+    mode: str
+    blocks: Iterable[Array]
     profile: bytes | None = None
     orientation: int = 1
     gamma: float = 0
-
-    @classmethod
-    def from_array(cls, samples: Array, profile: bytes | None = None, orientation: int = 1) -> Samples:
-        """From (H, W[, 1 to 4]) float32 in [0, 1]: gray, gray and alpha, RGB, or RGB and alpha."""
-        samples = samples.reshape(*samples.shape[:2], -1)
-        colors = 1 if samples.shape[2] < 3 else 3
-        fine = samples[..., :colors]
-        alpha = samples[..., colors] if samples.shape[2] > colors else None
-        eight = np.rint(fine * 255).astype(np.uint8)
-        return cls(Image.fromarray(eight[..., 0] if colors == 1 else eight), fine, alpha, profile, orientation)
+    credit: Mapping[int, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -52,11 +57,38 @@ class Pixels:
         color: (3, H, W) float32 in [0, 1].
         alpha: (1, H, W) float32 in [0, 1], or None.
         notices: what is worth telling, without the name of the file.
+        credit: artist and copyright, by EXIF's numbers, where they are told.
     """
 
     color: Array
     alpha: Array | None
     notices: list[str]
+    credit: dict[int, str]
+
+
+def in_blocks(samples: Array) -> Iterator[Array]:
+    """Rows of (H, W[, C]) samples, a few at a time."""
+    for top in range(0, len(samples), ROWS):
+        rows = samples[top : top + ROWS]
+        yield rows.reshape(*rows.shape[:2], -1)
+
+
+def to_unit(samples: Array, label: str, bits: int = 0) -> Array:
+    """Samples of any unsigned type, or floats in [0, 1], as float32 in [0, 1]; ``bits`` where not all are used.
+
+    Raises:
+        ImpastoError: signed or complex samples; floats that are not finite or out of range.
+    """
+    if samples.dtype.kind == "u":
+        # float32 holds 16 bits exactly.
+        kind = np.float32 if samples.dtype.itemsize <= 2 else np.float64
+        return (samples / kind(2 ** (bits or 8 * samples.dtype.itemsize) - 1)).astype(np.float32, copy=False)
+    if samples.dtype.kind != "f":
+        raise ImpastoError(f"{label}: holds samples of type {samples.dtype}; save it with 8 or 16 bits")
+    # NaN fails the comparison too.
+    if not (samples.min() >= 0 and samples.max() <= 1):
+        raise ImpastoError(f"{label}: holds floats outside 0 to 1; scale them, or save it with 8 or 16 bits")
+    return samples.astype(np.float32)
 
 
 def to_pixels(samples: Samples, notices: list[str]) -> Pixels:
@@ -66,26 +98,36 @@ def to_pixels(samples: Samples, notices: list[str]) -> Pixels:
     is composited over the mean of its visible colors (white where nothing is visible). The mean, unlike white, leaves
     no bright halo along the edges once the alpha channel is back on the output.
     """
-    plain = _without_profile(samples.base)
-    converted = _apply_profile(samples.base, plain, samples.profile, notices)
-    if samples.fine is None:
-        color = _unit(converted)
-    else:
-        fine = samples.fine.transpose(2, 0, 1)
-        color = np.broadcast_to(fine, (3, *fine.shape[1:]))
-        if converted is not plain:
-            # Pillow's lcms works with 8 bits: the profile's change is added to the finer samples.
-            color = np.clip(color + (_unit(converted) - _unit(plain)), 0, 1)
-    if samples.gamma:
-        color = _srgb_curve(color ** np.float32(1 / samples.gamma))
-    alpha = samples.alpha
+    convert = _converter(samples.mode, samples.profile, notices)
+    width, height = samples.size
+    upright = (height, width) if samples.orientation < 5 else (width, height)
+    color, alpha = np.empty((3, *upright), np.float32), None
+    stored, top = _as_stored(color, samples.orientation), 0
+    colors = _COLORS[samples.mode]
+    visible, sums = 0.0, np.zeros(3)
+    for block in samples.blocks:
+        part = stored[:, top : top + len(block)]
+        part[...] = _converted(block[..., :colors], samples.mode, convert)
+        if samples.gamma:
+            part[...] = _srgb_curve(part ** np.float32(1 / samples.gamma))
+        if block.shape[2] > colors:
+            if alpha is None:
+                alpha = np.empty((1, *upright), np.float32)
+            opacity = block[..., colors] if block.dtype != np.uint8 else block[..., colors] / np.float32(255)
+            _as_stored(alpha, samples.orientation)[0, top : top + len(block)] = opacity
+            visible += opacity.sum(dtype=np.float64)
+            sums += (part * opacity).sum(axis=(1, 2), dtype=np.float64)
+        top += len(block)
+    if top != height:
+        raise ValueError("rows are missing")
     if alpha is not None:
-        visible = alpha.sum(dtype=np.float64)
-        mean = (color * alpha).sum(axis=(1, 2), dtype=np.float64) / visible if visible > 0 else np.ones(3)
-        color = color * alpha + (1 - alpha) * mean.astype(np.float32)[:, None, None]
-        np.clip(color, 0, 1, out=color)
-        alpha = _upright(alpha[None], samples.orientation)
-    return Pixels(_upright(color, samples.orientation), alpha, notices)
+        mean = (sums / visible if visible > 0 else np.ones(3)).astype(np.float32)[:, None, None]
+        for top in range(0, upright[0], ROWS):
+            part, opacity = color[:, top : top + ROWS], alpha[:, top : top + ROWS]
+            part *= opacity
+            part += (1 - opacity) * mean
+            np.clip(part, 0, 1, out=part)
+    return Pixels(color, alpha, notices, _credit(samples.credit))
 
 
 def as_orientation(value: Any) -> int:
@@ -101,11 +143,31 @@ def srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def _unit(image: Image.Image) -> Array:
-    """(3, H, W) float32 in [0, 1] of an RGB image."""
-    color = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).astype(np.float32)
-    color /= 255
-    return color
+def _credit(tags: Mapping[int, Any]) -> dict[int, str]:
+    """Artist and copyright as plain text, of no more than a few lines."""
+    found = {}
+    for number in (ARTIST, COPYRIGHT):
+        value = tags.get(number)
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if isinstance(text, str):
+            with suppress(UnicodeError):  # Pillow takes UTF-8 for Latin-1
+                text = text.encode("latin-1").decode()
+        if isinstance(text, str) and (plain := "".join(filter(str.isprintable, text)).strip()):
+            found[number] = plain[:_LONGEST_CREDIT]
+    return found
+
+
+def _converted(colors: Array, mode: str, convert: _Convert | None) -> Array:
+    """Rows (h, W, C) as (C, h, W) float32 in [0, 1], C 3 or 1: in sRGB, if they have a profile."""
+    if colors.dtype == np.uint8:
+        return (colors if convert is None else convert(colors)).transpose(2, 0, 1) / np.float32(255)
+    planes = colors.transpose(2, 0, 1)
+    if convert is None:
+        return planes
+    # Pillow's lcms works with 8 bits: the profile's change is added to the finer samples.
+    eight = np.rint(colors * 255).astype(np.uint8)
+    change = convert(eight).astype(np.int16) - eight
+    return np.clip(planes + change.transpose(2, 0, 1) / np.float32(255), 0, 1)
 
 
 def _srgb_curve(light: Array) -> Array:
@@ -113,45 +175,60 @@ def _srgb_curve(light: Array) -> Array:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** np.float32(1 / 2.4) - 0.055).astype(np.float32)
 
 
-def _without_profile(base: Image.Image) -> Image.Image:
-    if base.mode == "LAB":
+_Convert = Callable[[Array], Array]
+
+
+def _image(colors: Array, mode: str) -> Image.Image:
+    return Image.frombytes(mode, colors.shape[1::-1], np.ascontiguousarray(colors).tobytes())
+
+
+def _converter(mode: str, profile: bytes | None, notices: list[str]) -> _Convert | None:
+    """What makes sRGB (h, W, 3) of 8-bit colors (h, W, C); None where L and RGB are to stay as they are."""
+    if mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return ImageCms.applyTransform(base, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))  # type: ignore[return-value]
-    return base if base.mode == "RGB" else base.convert("RGB")
+        transform = ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
+        return lambda colors: np.asarray(ImageCms.applyTransform(_image(colors, mode), transform))
+    if profile and (convert := _through_profile(mode, profile, notices)) is not None:
+        return convert
+    if mode == "CMYK":
+        return lambda colors: np.asarray(_image(colors, mode).convert("RGB"))
+    return None
 
 
-def _apply_profile(base: Image.Image, plain: Image.Image, profile: bytes | None, notices: list[str]) -> Image.Image:
-    """``base`` through its ICC profile; ``plain`` itself where there is none, it is sRGB, or it is broken."""
-    if not profile or base.mode == "LAB":
-        return plain
+def _through_profile(mode: str, profile: bytes, notices: list[str]) -> _Convert | None:
+    """Through an ICC profile; None where it is sRGB or broken."""
     try:
         icc, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         space = icc.profile.xcolor_space.strip()
         # An RGB profile on a gray picture is common, and means what it says for the same amounts of R, G and B.
-        source = plain if space == "RGB" and base.mode != "CMYK" else base
-        if source.mode != {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space):
-            raise ValueError(f"a profile for {space} on a picture in {base.mode}")
+        source = "RGB" if space == "RGB" and mode == "L" else mode
+        if source != {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space):
+            raise ValueError(f"a profile for {space} on a picture in {mode}")
         intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
-        transform = ImageCms.buildTransform(icc, srgb, source.mode, "RGB", intent, flags)
-        if source.mode != "CMYK":
-            colors = np.arange(0, 256, 15, dtype=np.uint8)
-            chart = Image.fromarray(np.stack(np.meshgrid(colors, colors, colors), axis=-1).reshape(-1, 18, 3))
-            chart = chart if source.mode == "RGB" else chart.getchannel(0)
-            moved = np.asarray(ImageCms.applyTransform(chart, transform), np.int16) - np.asarray(chart.convert("RGB"))
-            if np.abs(moved).max() <= 1:  # sRGB under some name: a conversion would only round
-                return plain
-        return ImageCms.applyTransform(source, transform)  # type: ignore[return-value]
+        transform = ImageCms.buildTransform(icc, srgb, source, "RGB", intent, flags)
+
+        def convert(colors: Array) -> Array:
+            image = _image(colors, mode)
+            image = image if mode == source else image.convert(source)
+            return np.asarray(ImageCms.applyTransform(image, transform))
+
+        if mode != "CMYK":
+            levels = np.arange(0, 256, 15, dtype=np.uint8)
+            chart = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 18, 3)
+            chart = chart[..., : _COLORS[mode]]
+            if np.abs(convert(chart).astype(np.int16) - chart).max() <= 1:
+                return None  # sRGB under some name: a conversion would only round
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
         notices.append("its color profile is broken or does not fit and is ignored; sRGB is assumed")
-        return plain
+        return None
+    return convert
 
 
-def _upright(planes: Array, orientation: int) -> Array:
-    """(C, H, W) turned and mirrored as EXIF's orientation says."""
-    if orientation >= 5:
-        planes = planes.swapaxes(1, 2)
-    if orientation in (2, 3, 6, 7):
-        planes = planes[:, :, ::-1]
+def _as_stored(upright: Array, orientation: int) -> Array:
+    """A view of (C, H, W) planes as they lie in a file of that EXIF orientation."""
+    planes = upright
     if orientation in (3, 4, 7, 8):
         planes = planes[:, ::-1]
-    return np.require(planes, requirements=["C", "W"])  # torch wants both
+    if orientation in (2, 3, 6, 7):
+        planes = planes[:, :, ::-1]
+    return planes.swapaxes(1, 2) if orientation >= 5 else planes

@@ -22,6 +22,8 @@ __all__ = ["PREFIX", "Card", "cards", "names", "path", "resolve"]
 #: Prefix of a picture's name where a file could stand too. A file called so is written ``./gallery:...``.
 PREFIX = "gallery:"
 
+_ADDRESSES = ("http://", "https://", "ftp://")
+
 _FOLDER = Path(str(resources.files("impasto") / "gallery"))
 
 
@@ -79,7 +81,9 @@ def resolve(source: str | os.PathLike[str]) -> Path:
     """The file that ``source`` means: a picture's own where it is ``gallery:NAME``, else the path as it is.
 
     Raises:
-        ImpastoError: there is no picture of this name.
+        ImpastoError: there is no picture of this name, or it is an address in the web.
     """
     text = os.fspath(source)
+    if text.lower().startswith(_ADDRESSES):
+        raise ImpastoError(f"{text} is an address, and nothing is fetched; save the picture and name its file")
     return path(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else Path(text)

@@ -13,6 +13,7 @@ from impasto.errors import ImpastoError
 from impasto.files.plain import read_rgb, to_tensor
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
+_LONGEST_MANIFEST = 256 * 1024 * 1024  # bytes
 
 
 def list_images(folder: str | Path, split: str = "train", setting: str = "data") -> list[Path]:
@@ -21,6 +22,8 @@ def list_images(folder: str | Path, split: str = "train", setting: str = "data")
     A ``manifest.csv`` in the folder or beside it (columns ``file`` and ``split``) decides, also on the order. Without
     one the list is sorted, and every 20th image is for validation.
 
+    What is no regular file is left out of the list.
+
     Raises:
         ImpastoError: there are none, or the manifest cannot be read; ``setting`` is the one that named the folder.
     """
@@ -28,7 +31,7 @@ def list_images(folder: str | Path, split: str = "train", setting: str = "data")
     tables = (place / "manifest.csv" for place in (folder, folder.parent))
     manifest = next((path for path in tables if path.is_file()), None)
     if manifest is None:
-        every = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+        every = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
         paths = [path for index, path in enumerate(every) if (index % 20 == 0) == (split == "validation")]
     else:
         paths = [path for path in _listed(manifest, split) if folder in path.parents]
@@ -39,11 +42,26 @@ def list_images(folder: str | Path, split: str = "train", setting: str = "data")
 
 
 def _listed(manifest: Path, split: str) -> list[Path]:
+    """The files of a manifest that belong to a split.
+
+    Raises:
+        ImpastoError: it cannot be read, lacks a column, or names a file outside its folder.
+    """
+    wrong = f"{manifest}: is no table with the columns file and split; mend or remove it"
     try:
+        if manifest.stat().st_size > _LONGEST_MANIFEST:
+            raise ImpastoError(wrong)
         with manifest.open(newline="", encoding="utf-8") as file:
-            return [manifest.parent / row["file"] for row in csv.DictReader(file) if row["split"] == split]
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise ImpastoError(f"{manifest}: is no table with the columns file and split; mend or remove it") from error
+            names = [row["file"] or "" for row in csv.DictReader(file) if row["split"] == split]
+    except (OSError, KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
+        raise ImpastoError(wrong) from error
+    paths = [manifest.parent / name for name in names]
+    for name, path in zip(names, paths, strict=True):
+        if ".." in Path(name).parts or Path(name).is_absolute() or "\0" in name:
+            raise ImpastoError(f"{manifest}: names a file outside its folder, {name!r:.60}; remove that row")
+        if path.exists() and not path.is_file():
+            raise ImpastoError(f"{manifest}: {name!r:.60} is no regular file; remove that row")
+    return paths
 
 
 def read_images(paths: list[Path], longest: int = 512) -> list[Tensor]:
