@@ -377,7 +377,7 @@ class TestMaxMemory:
 
     @pytest.fixture
     def paint(self, stylize: Stylize, pair: tuple[Tensor, Tensor]) -> Stylize:
-        return partial(stylize, *pair, **{"size": 256, "steps": 12, "max_memory": self.LIMIT})
+        return partial(stylize, *pair, **{"size": 256, "steps": 12, "precision": "fp32", "max_memory": self.LIMIT})
 
     @pytest.mark.parametrize("algorithm", ["adam", "lbfgs"])
     def test_almost_the_picture_of_a_machine_with_enough(

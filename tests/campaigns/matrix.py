@@ -1,7 +1,7 @@
 """Valid pictures of every kind with values that are known: each is right, or refused by what it is.
 
-    cd tests && python -m campaigns.matrix            # all of them
-    cd tests && python -m campaigns.matrix --count 200 --seed 3
+cd tests && python -m campaigns.matrix            # all of them
+cd tests && python -m campaigns.matrix --count 200 --seed 3
 """
 
 from __future__ import annotations

@@ -135,6 +135,8 @@ def test_a_real_signal_of_a_quiet_run(folder: Path, name: str, code: int) -> Non
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # A suite in the background is deaf to Ctrl-C, and would hand that down.
+        preexec_fn=lambda: signal.signal(getattr(signal, name), signal.SIG_DFL),
     )
     until = time.monotonic() + 120
     while not Path("way/step-00002.png").exists() and process.poll() is None and time.monotonic() < until:

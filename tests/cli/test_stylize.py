@@ -400,7 +400,7 @@ class TestMethods:
             (("--resume",), "--resume: means nothing with --method instant"),
             (("--strength", "1.5"), "--strength: 1.5 is out of range; give a number from 0 to 1"),
             (("--strength", "-1"), "--strength: -1.0 is out of range; give a number from 0 to 1"),
-            (("--model", "gone"), "--model: gone: cannot be read (No such file or directory); check the name"),
+            (("--model", "gone"), "--model: 'gone' is neither a file nor one of base"),
             (("--model", "photo.png"), "photo.png: cannot be read as an auto-encoder; give an intact file"),
             (("--method", "hybrid", "--init", "noise"), "--init: means nothing with --method hybrid"),
             (("--method", "refine"), "--model: means nothing with --method refine; leave it out, or take --method"),

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -55,6 +54,8 @@ class Card:
 @cache
 def cards() -> Mapping[str, Card]:
     """The card of every picture by its name: paintings first, then photographs."""
+    import tomllib  # Slow to load, and most commands name no picture of the gallery.
+
     entries = tomllib.loads((_FOLDER / "cards.toml").read_text(encoding="utf-8"))
     return MappingProxyType({name: Card(name, **entry) for name, entry in entries.items()})
 

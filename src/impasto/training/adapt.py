@@ -161,7 +161,7 @@ def teach(
     names = [{"name": Path(picture.name).name, "sha256": picture.sha256} for picture in styles]
     scores = {"judge": judge.name, "before": _figures(before), "after": _figures(after)}
     about = {"paintings": names, "config": asdict(config), "steps": course.done, "scores": scores}
-    write_adapted(out, pupil.learned.tensors(), network_sha256, {**about, "base_name": base.name})
+    write_adapted(out, pupil.learned.tensors(), network_sha256, config.rank, {**about, "base_name": base.name})
     drawn = out.with_suffix(".sheet.webp")
     save_image(drawn, sheet(network, pairs), force=True)
     return Adapted(course.done, before, after, drawn)
