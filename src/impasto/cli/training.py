@@ -1,4 +1,4 @@
-"""What the four commands that train have in common: options, checkpoint, progress, result."""
+"""What the commands that train have in common: options, checkpoint, progress, result."""
 
 from __future__ import annotations
 
