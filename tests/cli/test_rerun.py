@@ -298,3 +298,13 @@ def test_a_run_that_was_stopped(run: Run, folder: Path) -> None:
     assert run(*AGAIN).code == 0
     assert Recipe.from_file("again.png").stopped == 2
     assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
+
+
+@pytest.mark.parametrize("options", [[], ["--model", "base"]])
+def test_which_of_the_packages_networks_it_was(run: Run, folder: Path, options: list[str]) -> None:
+    """A painting of the gallery has one of its own, and the base paints it too."""
+    paint = ["stylize", "photo.png", "gallery:wave", "-o", "out.png", "--method", "instant", "--size", "64"]
+    assert run(*paint, *options).code == 0
+    again = run("rerun", "out.png", "-o", "again.png")
+    assert again.code == 0, again.err
+    assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
