@@ -99,7 +99,7 @@ def packbits(data: bytes) -> bytes:
 
 
 def lzw(data: bytes) -> bytes:
-    """Of literals alone; the table is emptied before a code could get longer than 9 bits."""
+    """As TIFF has it, of literals alone; the table is emptied before a code could get longer than 9 bits."""
     codes = []
     for start in range(0, len(data), 200):
         codes += [256, *data[start : start + 200]]

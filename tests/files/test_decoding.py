@@ -19,6 +19,7 @@ import tifffile
 import torch
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
+from campaigns.matrix import lzw
 from impasto.errors import ImpastoError
 from impasto.files import formats
 from impasto.files.formats import FORMATS
@@ -308,15 +309,6 @@ def packed_tiff(
     tags |= {"t259": [8 if deflate else 1], "t284": [2 if planes else 1]}
     strips = [zlib.compress(strip) if deflate else strip for strip in strips]
     return tiff_of(strips, (width, height), order, **tags)
-
-
-def lzw(data: bytes) -> bytes:
-    """As TIFF has it, of literals alone; the table is emptied before a code could get longer than 9 bits."""
-    codes = []
-    for start in range(0, len(data), 200):
-        codes += [256, *data[start : start + 200]]
-    ones = np.array([*codes, 257])[:, None] >> np.arange(9)[::-1] & 1
-    return np.packbits(ones.astype(np.uint8).reshape(-1)).tobytes()
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
