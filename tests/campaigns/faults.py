@@ -36,7 +36,7 @@ def signals(folder: Path, whole: bytes, seconds: float, dice: random.Random) -> 
     def send(child: int) -> None:
         time.sleep(moment)
         for _ in range(times):
-            if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if over(child):
                 return
             os.kill(child, number)
             time.sleep(dice.uniform(0, 0.01))
@@ -57,6 +57,7 @@ def appears(folder: Path, whole: bytes, seconds: float, dice: random.Random) -> 
     """Somebody makes a file of the output's name in the meantime: both are kept."""
 
     def make(child: int) -> None:
+        await_claim(child, folder)
         time.sleep(dice.uniform(0, seconds / 2))
         (folder / OUT).write_bytes(b"precious")
 
@@ -70,7 +71,8 @@ def goes(folder: Path, whole: bytes, seconds: float, dice: random.Random) -> str
     """The output's folder is removed in the meantime."""
 
     def remove(child: int) -> None:
-        time.sleep(dice.uniform(seconds / 8, seconds / 2))
+        await_claim(child, folder)
+        time.sleep(dice.uniform(0, seconds / 2))
         shutil.rmtree(folder / "made", ignore_errors=True)
 
     ended = disturbed(folder, remove, keep_always if dice.random() < 0.5 else lambda: None)
@@ -106,10 +108,11 @@ def second_run(folder: Path, whole: bytes, seconds: float, dice: random.Random) 
     heard: list[Ended] = []
 
     def begin(child: int) -> None:
-        time.sleep(dice.uniform(seconds / 4, seconds / 2))
+        await_claim(child, folder)
+        time.sleep(dice.uniform(0, seconds / 2))
         other = folder.with_name(f"{folder.name}-other")
         other.symlink_to(folder)
-        if not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if not over(child):
             heard.append(run(other, COMMAND))
         other.unlink()
 
@@ -136,6 +139,17 @@ def disturbed(
     child = start(folder, COMMAND, prepare)
     disturb(child)
     return wait(child, folder, began)
+
+
+def await_claim(child: int, folder: Path) -> None:
+    """Wait until the run has checked its command and begins: what happens before that is told at its start."""
+    while not any((folder / "made").glob(".impasto-*.lock")) and not over(child):
+        time.sleep(0.002)
+
+
+def over(child: int) -> bool:
+    """Whether a process has ended; it can still be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def check(folder: Path, whole: bytes) -> str:
